@@ -1,0 +1,1 @@
+"""What is measured: `python -m benchmarks` writes docs/performance.md."""

@@ -1,0 +1,133 @@
+"""How often observers give a metamer the label of its reference, stage by stage."""
+
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
+
+from metamers.errors import MetamersError
+
+NATURAL = "natural"
+"""The stage under which responses to the natural stimuli are stored; their model is empty."""
+
+_Name = TypeVar("_Name", bound=Hashable)
+
+_NEEDED = ("cell", "model", "stage", "observer", "label", "correct")
+
+
+def recognition_by_stage(
+    responses: pd.DataFrame,
+    chance: float | None = None,
+    *,
+    stages: Mapping[str, Sequence[str]] | None = None,
+    exclude: Collection[str] = (),
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """The proportion of correct responses per generating model, stage and observer.
+
+    `responses` is the run's table of that name. `chance` is the proportion expected of guessing (None:
+    `chance_level(responses)`). `stages` gives each model's stages in order; without it, and for stages that it lacks,
+    the order is that of first appearance. `exclude` names cells to leave out, such as those whose match failed.
+
+    One row per model, stage and observer, with the columns `model, stage, observer, observer_kind, n, n_correct,
+    proportion, ci_low, ci_high, chance, n_unscored, n_excluded`. Natural stimuli keep the stage "natural" and an empty
+    model: one row per observer, the left end of each of its curves. Recipes, seeds and participants are pooled.
+    Responses without a score (`correct` empty) count in `n_unscored` only; where none remain, n is 0 and the proportion
+    NaN. `ci_low` and `ci_high` are the Wilson score interval, which takes responses as independent.
+
+    Raises MetamersError when a needed column is missing.
+    """
+    missing = [name for name in _NEEDED if name not in responses]
+    if missing:
+        raise MetamersError(f"responses lack the column {missing[0]!r}; needed are {', '.join(_NEEDED)}")
+    chance = chance_level(responses) if chance is None else chance
+    table = _counts(responses, exclude)
+    scored = table["n"].to_numpy(dtype=float)
+    right = table["n_correct"].to_numpy(dtype=float)
+    low, high = wilson_interval(right, scored, confidence)
+    table["proportion"] = np.divide(right, scored, out=np.full(len(table), np.nan), where=scored > 0)
+    table["ci_low"], table["ci_high"], table["chance"] = low, high, chance
+    order = ["n", "n_correct", "proportion", "ci_low", "ci_high", "chance", "n_unscored", "n_excluded"]
+    table = table[["model", "stage", "observer", "observer_kind", *order]]
+    return _in_order(table, responses, stages or {})
+
+
+def chance_level(responses: pd.DataFrame, classes: Sequence[str] = ()) -> float:
+    """What guessing gives: one over the number of labels that an observer may choose from.
+
+    These are `classes` where they are known and name every label of the responses, else the different labels and
+    responses seen, which are at most as many: the chance level is then an upper bound. NaN without responses.
+
+    >>> import pandas as pd
+    >>> seen = pd.DataFrame({"label": ["cat", "cup"], "response": ["cat", "sun"]})
+    >>> chance_level(seen, ["cat", "cup", "star", "sun"]), round(chance_level(seen), 3)
+    (0.25, 0.333)
+    """
+    labels = set(responses["label"].dropna())
+    if classes and labels <= set(classes):
+        return 1 / len(set(classes))
+    if "response" in responses:
+        labels |= set(responses["response"].dropna())
+    return 1 / len(labels) if labels else float("nan")
+
+
+def wilson_interval(
+    successes: ArrayLike, n: ArrayLike, confidence: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The score interval of a binomial proportion: lower and upper ends in [0, 1], NaN where n is 0.
+
+    Source: E. B. Wilson, Journal of the American Statistical Association 22, 209-212 (1927), without continuity
+    correction.
+
+    >>> low, high = wilson_interval([0, 8], [10, 10])
+    >>> low.round(4).tolist(), high.round(4).tolist()
+    ([0.0, 0.4902], [0.2775, 0.9433])
+    """
+    total = np.asarray(n, dtype=np.float64)
+    total = np.where(total > 0, total, np.nan)
+    p = np.asarray(successes, dtype=np.float64) / total
+    z = float(ndtri((1 + confidence) / 2))
+    center = p + z**2 / (2 * total)
+    half = z * np.sqrt(p * (1 - p) / total + z**2 / (4 * total**2))
+    scale = 1 + z**2 / total
+    return np.clip((center - half) / scale, 0, 1), np.clip((center + half) / scale, 0, 1)
+
+
+def _counts(responses: pd.DataFrame, exclude: Collection[str]) -> pd.DataFrame:
+    correct = responses["correct"].astype("boolean")
+    out = responses["cell"].isin(list(exclude)).to_numpy(dtype=bool)
+    scored = correct.notna().to_numpy(dtype=bool)
+    kind = responses["observer_kind"] if "observer_kind" in responses else pd.Series("", index=responses.index)
+    rows = pd.DataFrame(
+        {
+            "model": responses["model"].astype("string").fillna(""),
+            "stage": responses["stage"].astype("string"),
+            "observer": responses["observer"].astype("string"),
+            "observer_kind": kind.astype("string").fillna(""),
+            "n": (scored & ~out).astype(int),
+            "n_correct": (correct.fillna(False).to_numpy(dtype=bool) & ~out).astype(int),
+            "n_unscored": (~scored & ~out).astype(int),
+            "n_excluded": out.astype(int),
+        }
+    )
+    return rows.groupby(["model", "stage", "observer", "observer_kind"], sort=False, as_index=False).sum()
+
+
+def _in_order(table: pd.DataFrame, responses: pd.DataFrame, stages: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    models = _rank(["", *stages, *table["model"]])
+    observers = _rank(responses["observer"].dropna())
+    seen = list(zip(table["model"], table["stage"], strict=True))
+    listed = [(model, stage) for model, names in stages.items() for stage in names]
+    places = _rank([*[pair for pair in seen if pair[1] == NATURAL], *listed, *seen])
+    keys = [
+        (models[model], places[model, stage], observers[observer])
+        for model, stage, observer in zip(table["model"], table["stage"], table["observer"], strict=True)
+    ]
+    return table.iloc[sorted(range(len(keys)), key=keys.__getitem__)].reset_index(drop=True)
+
+
+def _rank(names: Iterable[_Name]) -> dict[_Name, int]:
+    return {name: i for i, name in enumerate(dict.fromkeys(names))}

@@ -1,0 +1,44 @@
+"""The application: its commands, and what its exit codes mean."""
+
+import sys
+
+from cyclopts import App, CycloptsError
+
+from metamers import __version__
+from metamers.cli.demo import demo
+from metamers.cli.inspect import models, stages
+from metamers.cli.make import make
+from metamers.cli.prove import report, verify
+from metamers.errors import MetamersError
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+app = App(
+    name="metamers",
+    version=__version__,
+    help="Model metamers: made, proved, and shown to other models and to people.",
+    help_format="plaintext",
+)
+for command in (demo, models, stages, make, verify, report):
+    app.command(command)
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 finished, 1 `--strict` failures or `verify` differences, 2 bad input, 130
+    interrupted."""
+    try:
+        sys.exit(app(exit_on_error=False, print_error=False))
+    except CycloptsError as error:
+        _say_error(str(error))
+        sys.exit(BAD_INPUT)
+    except MetamersError as error:
+        _say_error(str(error))
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        print("\nmetamers: interrupted; run the same command again to resume", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _say_error(text: str) -> None:
+    print("metamers: error: " + " ".join(text.split()), file=sys.stderr)

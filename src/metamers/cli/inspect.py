@@ -1,0 +1,56 @@
+"""`metamers models` and `metamers stages`."""
+
+from metamers.cli.options import Device, InputSize, Json, Weights, parse_size
+from metamers.cli.output import give_json, say
+
+
+def models(*, json: Json = False) -> int:
+    """List the models that come with the package, and the sources of others."""
+    from metamers.models import SOURCES, describe_bundled
+
+    cards = describe_bundled()
+    if json:
+        give_json({"bundled": cards, "sources": SOURCES})
+        return 0
+    print("Bundled, with trained weights:")
+    for card in cards:
+        print(f"  bundled:{card['name']:<16} {card['architecture']}, {card['accuracy']:.1%} right on fresh pictograms")
+    print("Sources of other models:")
+    for form, what in SOURCES.items():
+        print(f"  {form:<32} {what}")
+    return 0
+
+
+def stages(
+    model: str, /, *, weights: Weights = None, input_size: InputSize = None, device: Device = "cpu", json: Json = False
+) -> int:
+    """List the stages of a model in the order of execution, with shapes and the share of the forward cost.
+
+    Parameters
+    ----------
+    model
+        torchvision:NAME, timm:NAME, transformers:NAME, FILE.py:FUNCTION[:ARGUMENT], builtin:NAME or bundled:NAME.
+    """
+    from dataclasses import asdict
+
+    from metamers.models import load_model
+
+    loaded = load_model(model, weights=weights, input_size=parse_size(input_size), device=device)
+    listed = loaded.describe()
+    if json:
+        give_json(
+            {
+                **{"model": loaded.name, "spec": loaded.spec, "input_size": loaded.input_size},
+                **{"notes": list(loaded.notes), "stages": [asdict(stage) for stage in listed]},
+            }
+        )
+        return 0
+    for note in loaded.notes:
+        say(f"note: {note}")
+    width = max(len(stage.name) for stage in listed)
+    print(f"  {'stage':<{width}}  {'cost':>6}  {'shape':<18} module      (* in `all`)")
+    for stage in listed:
+        mark = "*" if stage.default else " "
+        shape = " x ".join(map(str, stage.shape))
+        print(f"{mark} {stage.name:<{width}}  {stage.cost_share:>6.1%}  {shape:<18} {stage.module}")
+    return 0

@@ -1,0 +1,171 @@
+"""`metamers make`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from metamers.cli.options import Device, InputSize, Json, Labels, Weights, parse_settings, parse_size
+from metamers.cli.output import give_json, progress, say
+from metamers.errors import MetamersError
+
+if TYPE_CHECKING:
+    from metamers.store import Store
+
+
+def make(
+    model: str,
+    /,
+    *,
+    stage: Annotated[list[str], Parameter(consume_multiple=True)],
+    stimuli: str,
+    out: Path,
+    null_stimuli: str | None = None,
+    null_pairs: int = 1_000_000,
+    recipe: str = "fast",
+    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True)] = None,
+    objective: str = "activation",
+    quantile: str = "max",
+    seed: Annotated[list[int] | None, Parameter(consume_multiple=True)] = None,
+    limit: int | None = None,
+    labels: Labels | None = None,
+    weights: Weights = None,
+    input_size: InputSize = None,
+    batch_size: int = 16,
+    device: Device = "cpu",
+    report: bool = True,
+    strict: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
+) -> int:
+    """Make metamers of your stimuli for your model, verify them as written, and show them on a page.
+
+    An interrupted run is resumed by the same command.
+
+    Parameters
+    ----------
+    model
+        torchvision:NAME, timm:NAME, transformers:NAME, FILE.py:FUNCTION[:ARGUMENT], builtin:NAME or bundled:NAME.
+    stage
+        Where to match: names or patterns as `metamers stages MODEL` lists them, `all`, or A+B for two at once.
+    stimuli
+        A folder, zip archive, npz file (X uint8 [N, H, W, C], y), image, or bundled:pictograms?n=16.
+    out
+        The folder of the run.
+    null_stimuli
+        Stimuli for the null distribution; needed where fewer than 200 different stimuli are given.
+    null_pairs
+        Pairs in the null distribution (fewer where the set has no more).
+    recipe
+        fast, feather2023 or feather2023-scaled.
+    set_
+        Change the recipe: FIELD=VALUE, e.g. steps=400 optimizer=adam start=pink penalty=total_variation.
+    objective
+        What is matched: activation, spatial_mean or gram.
+    quantile
+        What each measure must exceed: the null's max, or its quantile 0.9999, 0.999, 0.99, 0.95, 0.9 or 0.5.
+    seed
+        Seeds; one metamer of each stimulus for each.
+    limit
+        Use only the first so many stimuli.
+    batch_size
+        Stimuli made together. It changes the plan, not the results.
+    report
+        Write the page RUN/report.html at the end.
+    strict
+        Exit with 1 when a cell did not pass.
+    """
+    from metamers.matching import AboveNull, Representation
+    from metamers.models import load_model
+    from metamers.observers import recognize
+    from metamers.stimuli import load_stimuli
+    from metamers.store import build_tables
+    from metamers.study import ModelTask, Settings, run_local
+    from metamers.synthesis import default_criterion, fit_to_model, recipe_named
+
+    chosen = recipe_named(recipe).with_options(**parse_settings(set_ or []))
+    labelled = labels or Labels()
+    images = load_stimuli(
+        stimuli,
+        labels=labelled.labels,
+        label_column=labelled.label_column,
+        label_pattern=labelled.label_pattern,
+        limit=limit,
+    )
+    loaded = load_model(model, weights=weights, input_size=parse_size(input_size), device=device)
+    loaded, images = fit_to_model(loaded, images)
+    images.check()
+    null = None
+    if null_stimuli is not None:
+        assert loaded.input_size is not None
+        null = load_stimuli(null_stimuli).fit(loaded.input_size, loaded.channels)
+        null.check()
+    criterion = AboveNull(quantile=quantile)
+    if default_criterion(loaded).same_decision:
+        criterion &= default_criterion(loaded)
+    representations = tuple(Representation(stages, summary=objective) for stages in _stages(loaded, stage))
+    settings = Settings(chosen, criterion, tuple(seed or [0]), null, null_pairs, batch_size)
+    task = ModelTask(loaded, images, representations)
+    for note in loaded.notes:
+        say(f"note: {note}")
+    with progress() as update:
+        store = run_local(out, [task], settings, command=command_line(), progress=update)
+        recognize(store, loaded)
+        build_tables(store)
+    return finish(store, report=report, strict=strict, json=json)
+
+
+def finish(store: "Store", *, report: bool, strict: bool, json: bool) -> int:
+    """Write the page, say what came out, and give the exit code."""
+    from metamers.report import write_report
+    from metamers.store import read_table
+
+    page = write_report(store.folder) if report else None
+    matches = read_table(store, "matches")
+    counts = matches.verdict.value_counts().to_dict()
+    passed = (matches.verdict == "passed").groupby([matches.model, matches.stage], sort=False).sum().reset_index()
+    summary: dict[str, Any] = {
+        **{"run": str(store.folder), "cells": len(matches)},
+        **{
+            verdict.replace(" ", "_"): int(counts.get(verdict, 0))
+            for verdict in ("passed", "failed", "no null", "error")
+        },
+        "stages": passed.rename(columns={"verdict": "passed"}).to_dict("records"),
+        "failures": [
+            {"cell": row.cell, "verdict": row.verdict, "reason": row.reason}
+            for row in matches[matches.verdict.isin(["failed", "error"])].itertuples()
+        ],
+        **{"matches": str(store.folder / "tables" / "matches.csv"), "report": None if page is None else str(page)},
+    }
+    if json:
+        give_json(summary)
+    else:
+        say(
+            f"{summary['passed']} of {summary['cells']} metamers passed; {summary['failed']} failed, "
+            f"{summary['no_null']} have no null, {summary['error']} could not be made"
+        )
+        say(f"see {page or summary['matches']}")
+    return 1 if strict and summary["passed"] < summary["cells"] else 0
+
+
+def command_line() -> str:
+    """The command as it was given."""
+    import shlex
+
+    return shlex.join(["metamers", *sys.argv[1:]])
+
+
+def _stages(model: Any, patterns: Sequence[str]) -> list[tuple[str, ...]]:
+    """Each stage or pattern by itself; A+B together."""
+    chosen: list[tuple[str, ...]] = []
+    for pattern in patterns:
+        parts = pattern.split("+")
+        if len(parts) == 1:
+            chosen += [(name,) for name in model.resolve([pattern])]
+            continue
+        together = tuple(name for part in parts for name in model.resolve([part]))
+        if len(together) != len(parts):
+            raise MetamersError(f"stage {pattern!r}: only names can be joined by +, no patterns")
+        chosen.append(together)
+    return list(dict.fromkeys(chosen))

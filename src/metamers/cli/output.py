@@ -1,0 +1,54 @@
+"""What commands say: one JSON object on stdout where asked for, progress and notes on stderr."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Update = Callable[[float, float, str], None]
+
+_LINE_EVERY = 10.0  # seconds between plain progress lines, where stderr is no terminal
+
+
+def say(text: str) -> None:
+    """A line for the user, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def give_json(value: dict[str, Any]) -> None:
+    """One JSON object on one line on stdout."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+@contextmanager
+def progress() -> Iterator[Update]:
+    """A progress bar with the remaining time on a terminal, else a line from time to time; on stderr."""
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        *(BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(), TextColumn("left:")),
+        *(TimeRemainingColumn(), TextColumn("{task.description}", markup=False)),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total, what: bar.update(task, completed=done, total=total, description=what)
+
+
+def _lines() -> Update:
+    start = last = time.monotonic()
+
+    def update(done: float, total: float, what: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _LINE_EVERY:
+            last = now
+            left = f"{(now - start) / done * (total - done):.0f} s left" if done else "remaining time unknown yet"
+            say(f"{100 * done / total:3.0f} %  {left}  {what}")
+
+    return update

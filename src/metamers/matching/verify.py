@@ -1,0 +1,135 @@
+"""Proof from the written files alone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from metamers.errors import MetamersError
+from metamers.matching.criterion import Criterion
+from metamers.matching.match import judge, match
+from metamers.matching.measures import MEASURES
+from metamers.matching.null import NullDistribution
+from metamers.matching.representation import Representation
+from metamers.models import StagedModel, load_model
+from metamers.stimuli import read_image
+from metamers.store import Record, Store, matches, read_json, sha256
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What became of the cells of a run when their files were read and judged again.
+
+    altered: files that are missing or whose bytes differ from the record. changed: cells whose verdict is not the
+    recorded one. matches: the table as measured now, with the column `recorded_verdict`. Cells without a file (verdict
+    `error`) and those with an altered file are not measured.
+    """
+
+    n_cells: int
+    n_passed: int
+    altered: tuple[str, ...]
+    changed: tuple[str, ...]
+    matches: "pd.DataFrame"
+
+    @property
+    def ok(self) -> bool:
+        """Whether every file is as recorded and every verdict holds."""
+        return not self.altered and not self.changed
+
+
+def verify(run: Path | str, *, device: str = "cpu", progress: Progress = lambda done, total: None) -> Verification:
+    """Read every written file of a run again, run the models on them, and recompute measures and verdicts.
+
+    Raises MetamersError where there is no run, a record is damaged, or a model's weights are no longer the same.
+    """
+    store = Store.open(run)
+    batches = store.batches()
+    if not batches:
+        raise MetamersError(f"{run}: no finished batch to verify; run the command that makes it again, it resumes")
+    models = _models(store.study(), device)
+    total = sum(len(batch["cells"]) for batch in batches)
+    rows: list[dict[str, Any]] = []
+    altered: list[str] = []
+    for batch in batches:
+        new_rows, new_altered = _verify_batch(store, batch, models)
+        rows += new_rows
+        altered += new_altered
+        progress(len(rows), total)
+    changed = [row["cell"] for row in rows if row["verdict"] not in (row["recorded_verdict"], "altered")]
+    table = matches(rows).assign(recorded_verdict=[row["recorded_verdict"] for row in rows])
+    passed = sum(row["verdict"] == "passed" for row in rows)
+    return Verification(total, passed, tuple(dict.fromkeys(altered)), tuple(changed), table)
+
+
+def _verify_batch(
+    store: Store, batch: Record, models: Callable[[str], StagedModel]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    null, altered = _null(store, batch)
+    rows, intact = [], []
+    for cell in batch["cells"]:
+        row = {**cell, "recorded_verdict": cell["verdict"]}
+        bad = [
+            file
+            for file, digest in ((cell["file"], cell["sha256"]), (cell["reference_file"], cell["reference_sha256"]))
+            if file is not None and not _is_intact(store.path(file), digest)
+        ]
+        altered += bad
+        if bad:
+            row |= {"verdict": "altered", "reason": f"{bad[0]} is not the file that was recorded"}
+        elif cell["file"] is not None and cell["verdict"] != "error":
+            intact.append(row)
+        rows.append(row)
+    if intact:
+        model = models(batch["model"])
+        representation = Representation.from_json(batch["representation"])
+        signals, references = (_read([store.path(row[k]) for row in intact]) for k in ("file", "reference_file"))
+        criterion = Criterion.from_json(batch["criterion"])
+        judged = judge(match(model, representation, references, signals), criterion, null)
+        for row, judgement in zip(intact, judged, strict=True):
+            row |= {**judgement.measures, "same_class": judgement.same_class}
+            row |= {"verdict": judgement.verdict, "reason": judgement.reason}
+            if null is not None:
+                row |= {f"null_{m}": null.quantile(m) for m in MEASURES}
+    return rows, altered
+
+
+def _models(study: Record, device: str) -> Callable[[str], StagedModel]:
+    entries = {entry["name"]: entry for entry in study["models"]}
+
+    @cache
+    def load(name: str) -> StagedModel:
+        entry = entries[name]
+        if entry["spec"] is None:
+            raise MetamersError(f"model {name!r} was given as a Python object; verify it with the object's own script")
+        size = tuple(entry["input_size"])
+        model = load_model(entry["spec"], weights=entry["weights"], input_size=size, device=device)
+        if model.weights_hash() != entry["weights_hash"]:
+            raise MetamersError(f"{entry['spec']}: its weights have changed since the run was made; restore them")
+        return model
+
+    return load
+
+
+def _null(store: Store, batch: Record) -> tuple[NullDistribution | None, list[str]]:
+    if batch["null_file"] is None:
+        return None, []
+    path = store.path(batch["null_file"])
+    altered = [] if _is_intact(path, batch["null_sha256"]) else [batch["null_file"]]
+    return (NullDistribution.from_json(read_json(path)) if path.is_file() else None), altered
+
+
+def _is_intact(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256(path.read_bytes()) == digest
+
+
+def _read(paths: list[Path]) -> Tensor:
+    return torch.stack([torch.from_numpy(read_image(path)).permute(2, 0, 1) for path in paths]).float() / 255

@@ -1,0 +1,95 @@
+"""`transformers:NAME_OR_FOLDER`, with input size and normalization from its image processor."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from metamers.errors import MetamersError
+from metamers.models.downloads import download
+from metamers.models.staged import StagedModel
+from metamers.models.state_dicts import RANDOM_NOTE, built_at_random, put_weights, read_weights
+from metamers.models.torchvision_compat import import_after_torchvision
+
+HUB = "https://huggingface.co"
+GIVE_FOLDER = (
+    "give a folder that holds its config.json, transformers:FOLDER, with the weights in it, --weights FILE or "
+    "--weights random"
+)
+
+
+def load_transformers(name: str, weights: str | None, device: torch.device) -> StagedModel:
+    """An image model from a folder or from the Hugging Face hub, with its own weights, random ones, or a file's.
+
+    A classifier where its configuration names one, else the bare model, of which the part for images. No code from the
+    hub is run. Raises MetamersError for a model that is not there, is not for images, or cannot be downloaded.
+    """
+    transformers = import_after_torchvision("transformers", "transformers")
+    notes: tuple[str, ...] = ()
+    spec = f"transformers:{name}"
+    with download(spec, HUB, GIVE_FOLDER, needed=not Path(name).is_dir()):
+        config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
+        kind = _kind(transformers, config)
+        if weights is None:
+            network = kind.from_pretrained(name, trust_remote_code=False)
+        else:
+            network = built_at_random(lambda: kind.from_config(config, trust_remote_code=False))
+        processor = _processor(transformers, name)
+    if weights == "random":
+        notes = (RANDOM_NOTE,)
+    elif weights is not None:
+        put_weights(network, read_weights(weights), weights)
+    inputs, note = _inputs(processor, config)
+    return StagedModel(
+        _for_images(network).float(),
+        spec=spec,
+        name=spec,
+        classes=_classes(config),
+        notes=(*notes, *note),
+        device=device,
+        **inputs,
+    )
+
+
+def _kind(transformers: Any, config: Any) -> Any:
+    """The auto class: the classifier, unless the configuration says that there is none."""
+    classifier = transformers.AutoModelForImageClassification
+    named = config.architectures or ["ForImageClassification"]
+    if any("ForImageClassification" in name for name in named) and type(config) in classifier._model_mapping:
+        return classifier
+    return transformers.AutoModel
+
+
+def _for_images(network: nn.Module) -> nn.Module:
+    part = getattr(network, "vision_model", None)
+    return part if isinstance(part, nn.Module) else network
+
+
+def _processor(transformers: Any, name: str) -> Any | None:
+    try:
+        return transformers.AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError):
+        return None
+
+
+def _inputs(processor: Any | None, config: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Size, channels and normalization, read off what the processor makes of a black and a white image."""
+    if processor is None:
+        size = getattr(config, "image_size", None)
+        given = {"input_size": size, "channels": getattr(config, "num_channels", 3)}
+        return given, ("has no image processor: values in [0, 1] go in as they are",)
+    shades = [np.full((512, 512, 3), value, dtype=np.uint8) for value in (0, 255)]
+    pixels = processor(images=shades, return_tensors="pt")["pixel_values"]
+    if pixels.ndim != 4:
+        raise MetamersError(f"{type(processor).__name__} makes {list(pixels.shape)} of 2 images, not [2, C, H, W]")
+    black, white = pixels[:, :, pixels.shape[2] // 2, pixels.shape[3] // 2].double()
+    std = 1 / (white - black)
+    given = {"input_size": tuple(pixels.shape[2:]), "channels": pixels.shape[1]}
+    return {**given, "mean": (-black * std).tolist(), "std": std.tolist()}, ()
+
+
+def _classes(config: Any) -> list[str]:
+    names = [config.id2label[i] for i in sorted(config.id2label or {})]
+    return [] if any(name == f"LABEL_{i}" for i, name in enumerate(names)) else names

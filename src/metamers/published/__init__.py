@@ -1,0 +1,1 @@
+"""The literature's data, put through the same analysis."""

@@ -1,0 +1,186 @@
+"""The three figures of a generating model: recognition by stage, null distributions, convergence."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metamers.report.drawing import BLUE, GRID, INK, MUTED, ORANGE, SERIES, figure_of, panels, printable
+from metamers.report.results import MEASURES, Cell
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAMES = {"pearson_r": "Pearson r", "spearman_rho": "Spearman rho", "snr_db": "SNR (dB, 10 log10 of norms)"}
+MAX_TRACES = 24
+"""Traces drawn per stage; where there are more, as many spread evenly from the worst to the best final SNR."""
+
+_MARKERS = "oDs^vP"
+
+
+def recognition_figure(curves: "pd.DataFrame", model: str, stages: Sequence[str]) -> "Figure":
+    """Proportion correct over `stages` ("natural" first), a curve per observer with its intervals, and chance.
+
+    `curves` holds the rows of `recognition_by_stage` for this model and for the natural stimuli.
+    """
+    observers = list(dict.fromkeys(curves["observer"]))
+    observers.sort(key=lambda name: name != model)
+    figure = figure_of(max(4.6, 1.4 + 0.62 * len(stages)), 3.1 + 0.2 * -(-len(observers) // 2))
+    figure.set_layout_engine("constrained")  # the names of stages take any room
+    axes = figure.subplots()
+    for i, observer in enumerate(observers):
+        rows = curves[curves["observer"] == observer].set_index("stage").reindex(list(stages))
+        x = np.arange(len(stages)) + 0.07 * (i - (len(observers) - 1) / 2)
+        color = INK if observer == model else SERIES[(i - 1) % len(SERIES)] if observers[0] == model else SERIES[i % 6]
+        y = rows["proportion"].to_numpy(dtype=float)
+        low, high = rows["ci_low"].to_numpy(dtype=float), rows["ci_high"].to_numpy(dtype=float)
+        axes.vlines(x, low, high, color=color, linewidth=1, alpha=0.55)
+        name = f"{printable(observer, 28)} (itself)" if observer == model else printable(observer, 36)
+        axes.plot(
+            *(x, y),
+            color=color,
+            marker=_MARKERS[i % len(_MARKERS)],
+            markersize=4.5,
+            linewidth=1.8,
+            linestyle="-" if i < 6 else "--",
+            label=name,
+        )
+    chance = float(curves["chance"].iloc[0])
+    if np.isfinite(chance):
+        axes.axhline(chance, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), label="chance")
+    axes.set(ylim=(-0.03, 1.03), xlim=(-0.4, len(stages) - 0.6), ylabel="proportion recognized")
+    names = [printable(stage, 20) for stage in stages]
+    axes.set_xticks(range(len(stages)), names, rotation=35, ha="right", rotation_mode="anchor")
+    axes.grid(axis="y")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2, columnspacing=1.4)
+    return figure
+
+
+def null_figure(nulls: Mapping[str, dict[str, Any] | None], cells: Mapping[str, Sequence[Cell]]) -> "Figure":
+    """Per stage and measure: the null distribution's histogram, its maximum, and the metamers' values as ticks.
+
+    `nulls` and `cells` go by stage; a stage without a null shows the metamers alone.
+    """
+    figure = figure_of(7.4, 1.05 + 1.05 * len(cells))
+    grid = panels(figure, len(cells), len(MEASURES), left=0.1, gap=0.25, sharex="col")
+    for row, (stage, members) in enumerate(cells.items()):
+        for column, measure in enumerate(MEASURES):
+            null = nulls.get(stage)
+            _null_panel(grid[row][column], null["measures"][measure] if null else None, members, measure)
+        grid[row][0].set_title(printable(stage, 32))
+    for column, measure in enumerate(MEASURES):  # named at both ends, as the figure may be long
+        grid[0][column].set_title(NAMES[measure], loc="right")
+        grid[-1][column].set_xlabel(NAMES[measure])
+    _null_legend(figure)
+    return figure
+
+
+def trace_figure(cells: Mapping[str, Sequence[Cell]]) -> "Figure":
+    """SNR over steps, a panel per stage (the keys of `cells`) and a line per stimulus, with the null's maximum."""
+    columns = min(3, len(cells))
+    rows = -(-len(cells) // columns)
+    figure = figure_of(0.6 + 2.3 * columns if columns > 1 else 3.9, 1.05 + 1.75 * rows)
+    grid = panels(figure, rows, columns, left=0.6, gap=0.5, sharey=True)
+    for axes, (stage, members) in zip(chain(*grid), cells.items(), strict=False):
+        _trace_panel(axes, members)
+        axes.set_title(printable(stage, 32))
+    for axes in list(chain(*grid))[len(cells) :]:
+        axes.remove()
+    for row in grid:
+        row[0].set_ylabel("SNR (dB)")
+    for axes in figure.axes[-columns:]:
+        axes.set_xlabel("step")
+    _trace_legend(figure)
+    return figure
+
+
+def traced(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells with a trace whose lines are drawn: all, or `MAX_TRACES` from the worst to the best final SNR."""
+    withs = [c for c in cells if c["trace"] and np.isfinite(_snr(c)).any()]
+    if len(withs) <= MAX_TRACES:
+        return withs
+    withs.sort(key=lambda c: float(_snr(c)[np.isfinite(_snr(c))][-1]))
+    return [withs[i] for i in np.linspace(0, len(withs) - 1, MAX_TRACES).round().astype(int)]
+
+
+def _null_panel(axes: "Axes", null: dict[str, Any] | None, cells: Sequence[Cell], measure: str) -> None:
+    if null:
+        edges = np.asarray(null["histogram"]["edges"], dtype=float)
+        counts = np.asarray(null["histogram"]["counts"], dtype=float)
+        # Only the tail decides, and only a logarithm shows it; the bands above are kept for the ticks.
+        height = 0.62 * np.log1p(counts) / max(float(np.log1p(counts).max()), 1e-9)
+        axes.stairs(height, edges, fill=True, color=MUTED, alpha=0.45, linewidth=0)
+        axes.plot([null["max"]] * 2, [0, 1], color=INK, linewidth=1, linestyle=(0, (3, 2)))
+    for passed, low, color in ((True, 0.84, BLUE), (False, 0.68, ORANGE)):
+        values = [c[measure] for c in cells if (c["verdict"] == "passed") == passed and c[measure] is not None]
+        _ticks(axes, np.asarray(values, dtype=float), low, color)
+    axes.set(ylim=(0, 1), yticks=[])
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    axes.margins(x=0.03)
+    axes.locator_params(axis="x", nbins=5)
+
+
+def _ticks(axes: "Axes", values: NDArray[np.float64], low: float, color: str) -> None:
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return
+    # Ticks that would fall on one another are drawn once, which bounds the size of a figure of many cells.
+    step = max(float(np.ptp(values)) / 150, 1e-9)
+    kept = values[np.unique((values / step).round(), return_index=True)[1]]
+    x = np.repeat(kept, 3)
+    y = np.tile([low, low + 0.13, np.nan], len(kept))
+    axes.plot(x, y, color=color, linewidth=1.1)
+
+
+def _null_legend(figure: "Figure") -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(color=MUTED, alpha=0.45, linewidth=0, label="pairs of unrelated stimuli (log count)"),
+        Line2D([], [], color=INK, linewidth=1, linestyle=(0, (3, 2)), label="their maximum"),
+        Line2D([], [], color=BLUE, marker="|", markersize=8, linestyle="", label="passed (upper ticks)"),
+        Line2D([], [], color=ORANGE, marker="|", markersize=8, linestyle="", label="did not pass (lower)"),
+    ]
+    figure.legend(handles=handles, loc="upper left", ncols=4, columnspacing=1.2, handletextpad=0.5)
+
+
+def _trace_panel(axes: "Axes", cells: Sequence[Cell]) -> None:
+    shown = traced(cells)
+    for cell in shown:
+        passed = cell["verdict"] == "passed"
+        axes.plot(
+            cell["trace"]["step"],
+            _snr(cell).round(3),
+            color=BLUE if passed else ORANGE,
+            linewidth=0.9 if passed else 1.2,
+            linestyle="-" if passed else (0, (4, 1.5)),
+            alpha=0.7,
+        )
+    maxima = {c["null_snr_db"] for c in cells if c["null_snr_db"] is not None}
+    for maximum in maxima:
+        axes.axhline(maximum, color=INK, linewidth=1, linestyle=(0, (1, 2)))
+    if not shown:
+        axes.text(0.5, 0.5, "no trace stored", ha="center", va="center", color=MUTED, transform=axes.transAxes)
+    axes.grid(color=GRID)
+    axes.locator_params(axis="x", nbins=4)
+
+
+def _trace_legend(figure: "Figure") -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=BLUE, linewidth=1.1, label="passed"),
+        Line2D([], [], color=ORANGE, linewidth=1.2, linestyle=(0, (4, 1.5)), label="did not pass"),
+        Line2D([], [], color=INK, linewidth=1, linestyle=(0, (1, 2)), label="null's maximum"),
+    ]
+    figure.legend(handles=handles, loc="upper left", ncols=3, columnspacing=1.4)
+
+
+def _snr(cell: Cell) -> NDArray[np.float64]:
+    return np.asarray([np.nan if v is None else v for v in cell["trace"]["snr_db"]], dtype=float)

@@ -1,0 +1,217 @@
+"""The page of a run."""
+
+import base64
+import hashlib
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from metamers.analysis import chance_level, recognition_by_stage
+from metamers.report import figures
+from metamers.report.drawing import draw
+from metamers.report.gallery import galleries, style
+from metamers.report.pictures import Pictures, check_standalone
+from metamers.report.results import MEASURES, VERDICTS, Results, read_results
+from metamers.report.summaries import (
+    duration,
+    failures,
+    null_rows,
+    provenance,
+    stage_rows,
+    table_data,
+    verdicts,
+)
+from metamers.store import slug, write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_report(run: Path, *, standalone: bool = False) -> Path:
+    """Write the page of a run and its figures: `run`/report.html, `run`/figures/*.svg and *.pdf.
+
+    Only the store's files are read; no model runs. The page needs no network. At most 200 thumbnails are embedded in
+    it, the other pictures are read from the run's folder. With `standalone` every picture is embedded, so that the page
+    can be sent alone. Returns the page's path.
+
+    Raises MetamersError when `run` holds no run or a damaged one, cannot be written to, or, with `standalone`, when the
+    page would be larger than 50 MB.
+    """
+    results = read_results(Path(run))
+    html = _render(results, standalone).encode()
+    if standalone:
+        check_standalone(results.store.folder, len(html))
+    path = results.store.folder / "report.html"
+    write_whole(path, html)
+    return path
+
+
+def _render(results: Results, standalone: bool) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("metamers.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _number, "percent": _percent, "picture_style": style, "kind": css_class}
+    script = _template("report.js")
+    pictures = Pictures(results.store, standalone=standalone)
+    shown = galleries(results, pictures)
+    failed, unlisted = failures(results.cells)
+    return environment.get_template("report.html").render(
+        results=results,
+        study=results.study,
+        css=Markup(_template("report.css")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        standalone=standalone,
+        counts=verdicts(results.cells),
+        references=len({cell["reference"] for cell in results.cells}),
+        stage_rows=stage_rows(results),
+        galleries=shown,
+        missing=pictures.missing,
+        recognition=_recognition(results),
+        nulls=_nulls(results),
+        null_rows=null_rows(results),
+        traces=_traces(results),
+        max_traces=figures.MAX_TRACES,
+        failures=failed,
+        unlisted=unlisted,
+        table=table_data(results.cells),
+        has_csv=(results.store.folder / "tables" / "matches.csv").is_file(),
+        provenance=provenance(results),
+        seconds=duration(sum(batch.get("seconds") or 0 for batch in results.batches)),
+        median_steps=_middle([cell["n_steps"] for cell in results.cells if cell["n_steps"]]),
+    )
+
+
+def _recognition(results: Results) -> dict[str, Any]:
+    left_out = {cell["cell"] for cell in results.cells if cell["verdict"] in ("failed", "error")}
+    chance = chance_level(results.responses, _classes(results))
+    table = recognition_by_stage(results.responses, chance, stages=results.stages, exclude=left_out)
+    natural = table[table["model"] == ""]
+    models = []
+    for model, stages in results.stages.items():
+        rows = table[table["model"] == model]
+        if not rows["n"].sum():
+            continue
+        curves = table[(table["model"] == model) | (table["model"] == "") & table["observer"].isin(rows["observer"])]
+        order = [*(["natural"] if len(natural) else []), *stages]
+        models.append(
+            {
+                "model": model,
+                "statement": _recognition_statement(curves, model, order),
+                "file": f"recognition-{slug(model)}",
+                "svg": draw(
+                    results.store.folder,
+                    f"recognition-{slug(model)}",
+                    f"Recognition by stage of the metamers of {model}",
+                    partial(figures.recognition_figure, curves, model, order),
+                ),
+                "rows": curves.to_dict("records"),
+            }
+        )
+    return {
+        "models": models,
+        "chance": chance,
+        "n_unscored": int(table["n_unscored"].sum()),
+        "n_excluded": int(table["n_excluded"].sum()),
+        "observers": list(dict.fromkeys(table["observer"])),
+    }
+
+
+def _recognition_statement(curves: "pd.DataFrame", model: str, stages: list[str]) -> str:
+    others = curves[curves["observer"] != model]
+    who, rows = ("Other observers recognize", others) if len(others) else ("The model itself recognizes", curves)
+    n, right = rows.groupby("stage")["n"].sum().to_dict(), rows.groupby("stage")["n_correct"].sum().to_dict()
+    ends = [stage for stage in stages if n.get(stage)]
+    shares = [
+        f"{_percent(right[stage] / n[stage])} of the "
+        + ("natural stimuli" if stage == "natural" else f"metamers of {stage}")
+        for stage in dict.fromkeys([*ends[:1], *ends[-1:]])
+    ]
+    return f"{who} {' and '.join(shares)}"
+
+
+def _nulls(results: Results) -> dict[str, Any]:
+    judged = [c for c in results.cells if c["null_snr_db"] is not None]
+    above = [c for c in judged if all(c[m] is not None and c[m] > c[f"null_{m}"] for m in MEASURES)]
+    models = []
+    for model, stages in results.stages.items():
+        if not any((model, stage) in results.nulls for stage in stages):
+            continue
+        of_stage = {stage: results.nulls.get((model, stage)) for stage in stages}
+        cells = {stage: results.of(model, stage) for stage in stages}
+        models.append(
+            {
+                "model": model,
+                "file": f"null-{slug(model)}",
+                "svg": draw(
+                    results.store.folder,
+                    f"null-{slug(model)}",
+                    f"Null distributions of {model} by stage, with the values of the metamers",
+                    partial(figures.null_figure, of_stage, cells),
+                ),
+            }
+        )
+    return {"models": models, "judged": len(judged), "above": len(above)}
+
+
+def _traces(results: Results) -> list[dict[str, Any]]:
+    models = []
+    for model, stages in results.stages.items():
+        cells = {stage: results.of(model, stage) for stage in stages}
+        drawn = {stage: len(figures.traced(members)) for stage, members in cells.items()}
+        if not any(drawn.values()):
+            continue
+        models.append(
+            {
+                "model": model,
+                "file": f"convergence-{slug(model)}",
+                "thinned": any(drawn[stage] == figures.MAX_TRACES < len(cells[stage]) for stage in stages),
+                "svg": draw(
+                    results.store.folder,
+                    f"convergence-{slug(model)}",
+                    f"SNR over the steps of synthesis for {model}, by stage",
+                    partial(figures.trace_figure, cells),
+                ),
+            }
+        )
+    return models
+
+
+def _classes(results: Results) -> list[str]:
+    sets = [tuple(model.get("classes") or ()) for model in results.study.get("models") or []]
+    # Observers of one task share their classes; where they do not, only the labels seen can tell.
+    return list(map(str, sets[0])) if len(set(sets)) == 1 else []
+
+
+def _template(name: str) -> str:
+    return files("metamers.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def css_class(verdict: str) -> str:
+    """The CSS class of a verdict; an unknown one looks like an error.
+
+    >>> css_class("no null")
+    'no-null'
+    """
+    return verdict.replace(" ", "-") if verdict in VERDICTS else "error"
+
+
+def _middle(values: list[int]) -> int | None:
+    return sorted(values)[len(values) // 2] if values else None
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "\N{EN DASH}" if value is None or value != value else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _percent(value: float) -> str:
+    return "\N{EN DASH}" if value != value else f"{100 * value:.0f} %"

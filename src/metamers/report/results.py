@@ -1,0 +1,111 @@
+"""What a run holds, read and put in order for the page."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metamers.store import Store, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Cell = dict[str, Any]
+
+VERDICTS = ("passed", "failed", "no null", "error")
+MEASURES = ("pearson_r", "spearman_rho", "snr_db")
+
+_FIELDS = (
+    *("cell", "model", "stage", "recipe", "reference", "seed", "label", "file", "reference_file", *MEASURES),
+    *(f"null_{name}" for name in MEASURES),
+    *("null_n_images", "null_n_pairs", "same_class", "verdict", "reason", "n_steps", "seconds", "trace"),
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """A run as the page needs it.
+
+    `stages` gives each generating model's stages in the order of study.yaml; `cells` come by model, reference, recipe,
+    seed and stage; `nulls` holds the null distribution of each (model, stage) that has one.
+    """
+
+    store: Store
+    name: str
+    study: dict[str, Any]
+    batches: list[dict[str, Any]]
+    cells: list[Cell]
+    stages: dict[str, tuple[str, ...]]
+    nulls: dict[tuple[str, str], dict[str, Any]]
+    responses: "pd.DataFrame"
+
+    def of(self, model: str, stage: str | None = None) -> list[Cell]:
+        """The cells of a model, or of one of its stages."""
+        return [c for c in self.cells if c["model"] == model and stage in (None, c["stage"])]
+
+
+def read_results(folder: Path) -> Results:
+    """Raises MetamersError where there is no run, or a damaged one."""
+    store = Store.open(folder)
+    study, batches = store.study(), store.batches()
+    # A batch that was cut anew holds cells of an older one; the later record counts.
+    cells = list({cell["cell"]: dict.fromkeys(_FIELDS) | cell for batch in batches for cell in batch["cells"]}.values())
+    stages = _stages(study, cells)
+    return Results(
+        store=store,
+        name=folder.resolve().name,
+        study=study,
+        batches=batches,
+        cells=_in_order(cells, stages),
+        stages=stages,
+        nulls=_nulls(store, cells),
+        responses=read_table(store, "responses"),
+    )
+
+
+def natural_key(text: str) -> tuple[tuple[int, str], ...]:
+    """A sort key by which "img2" comes before "img10".
+
+    >>> sorted(["img10", "img2"], key=natural_key)
+    ['img2', 'img10']
+    """
+    parts = re.findall(r"[0-9]+|[^0-9]+", text)
+    return tuple((int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts)
+
+
+def _stages(study: dict[str, Any], cells: Iterable[Cell]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    used: dict[str, set[str]] = {}
+    for cell in cells:
+        used.setdefault(cell["model"], set()).add(cell["stage"])
+    for model in study.get("models") or []:
+        if model.get("name") in used:
+            found[model["name"]] = [s for s in model.get("stages") or [] if s in used[model["name"]]]
+    for cell in cells:
+        known = found.setdefault(cell["model"], [])
+        if cell["stage"] not in known:
+            known.append(cell["stage"])
+    return {model: tuple(stages) for model, stages in found.items()}
+
+
+def _in_order(cells: Sequence[Cell], stages: dict[str, tuple[str, ...]]) -> list[Cell]:
+    models = {model: i for i, model in enumerate(stages)}
+    places = {(model, stage): i for model, names in stages.items() for i, stage in enumerate(names)}
+
+    def key(cell: Cell) -> tuple[Any, ...]:
+        where = places[cell["model"], cell["stage"]]
+        return models[cell["model"]], natural_key(cell["reference"]), cell["recipe"], cell["seed"], where
+
+    return sorted(cells, key=key)
+
+
+def _nulls(store: Store, cells: Iterable[Cell]) -> dict[tuple[str, str], dict[str, Any]]:
+    maxima = {(c["model"], c["stage"]): c["null_snr_db"] for c in cells if c["null_snr_db"] is not None}
+    chosen: dict[tuple[str, str], dict[str, Any]] = {}
+    for null in store.nulls():
+        key = null["model"], null["stage"]
+        # Nulls from other sets may lie in the cache; the one that the cells were judged by is meant.
+        if key not in chosen or null["measures"]["snr_db"]["max"] == maxima.get(key):
+            chosen[key] = null
+    return chosen

@@ -1,0 +1,153 @@
+"""What the page says in numbers and tables: counts, failures, the verdicts, and what was run."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from math import isfinite
+from statistics import median
+from typing import Any
+
+from metamers.report.results import MEASURES, VERDICTS, Cell, Results
+
+MAX_FAILURE_ROWS = 100
+"""Rows of the table of failures; what is beyond is counted in one line."""
+MAX_NAMED = 5
+"""References named in a row of failures."""
+
+
+def verdicts(cells: Iterable[Cell]) -> dict[str, int]:
+    """How many cells have each verdict, zeros included."""
+    counts = Counter(cell["verdict"] for cell in cells)
+    return {verdict: counts[verdict] for verdict in (*VERDICTS, *sorted(set(counts) - set(VERDICTS)))}
+
+
+def stage_rows(results: Results) -> list[dict[str, Any]]:
+    """Per model and stage: the number of cells, of each verdict, and the medians of SNR and steps."""
+    rows = []
+    for model, stages in results.stages.items():
+        for stage in stages:
+            cells = results.of(model, stage)
+            row = {"model": model, "stage": stage, "n": len(cells), "verdicts": verdicts(cells)}
+            rows.append(row | {"snr_db": _median(cells, "snr_db"), "n_steps": _median(cells, "n_steps")})
+    return rows
+
+
+def null_rows(results: Results) -> list[dict[str, Any]]:
+    """Per model and stage: the null's size and maxima, and the smallest value of the metamers for each measure."""
+    rows = []
+    for model, stages in results.stages.items():
+        for stage in stages:
+            null = results.nulls.get((model, stage))
+            cells = results.of(model, stage)
+            least = {m: min((c[m] for c in cells if c[m] is not None), default=None) for m in MEASURES}
+            maxima = {m: null["measures"][m]["max"] if null else None for m in MEASURES}
+            rows.append({"model": model, "stage": stage, "null": null, "max": maxima, "least": least})
+    return rows
+
+
+def failures(cells: Iterable[Cell]) -> tuple[list[dict[str, Any]], int]:
+    """The cells that failed or met an error, by model, stage, verdict and reason; and how many are not shown."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for cell in cells:
+        if cell["verdict"] not in ("passed", "no null"):
+            key = cell["model"], cell["stage"], cell["verdict"], cell["reason"] or "no reason stored"
+            groups.setdefault(key, []).append(cell["reference"])
+    rows: list[dict[str, Any]] = [
+        dict(zip(("model", "stage", "verdict", "reason"), key, strict=True))
+        | {"n": len(names), "named": names[:MAX_NAMED], "more": max(0, len(names) - MAX_NAMED)}
+        for key, names in groups.items()
+    ]
+    return rows[:MAX_FAILURE_ROWS], sum(row["n"] for row in rows[MAX_FAILURE_ROWS:])
+
+
+def table_data(cells: Sequence[Cell]) -> dict[str, Any]:
+    """The verdicts for the page's script: names once, and per cell a row of indices and rounded numbers.
+
+    A row is model, stage, recipe, reference, label, seed, the three measures, their null maxima, same class (null where
+    the model has no decision), verdict, reason, steps, seconds.
+    """
+    names: dict[str, dict[str, int]] = {}
+
+    def index(kind: str, value: str | None) -> int | None:
+        known = names.setdefault(kind, {})
+        return None if value is None else known.setdefault(value, len(known))
+
+    rows = [
+        [
+            *(index(kind, c[kind]) for kind in ("model", "stage", "recipe", "reference", "label")),
+            c["seed"],
+            *(_rounded(c[m], 5) for m in MEASURES),
+            *(_rounded(c[f"null_{m}"], 5) for m in MEASURES),
+            c["same_class"],
+            index("verdict", c["verdict"]),
+            index("reason", c["reason"]),
+            c["n_steps"],
+            _rounded(c["seconds"], 1),
+        ]
+        for c in cells
+    ]
+    return {"names": {kind: list(known) for kind, known in names.items()}, "rows": rows}
+
+
+def provenance(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What was run: groups of (name, value) pairs, from study.yaml and the batch records."""
+    study = dict(results.study)
+    groups = []
+    for model in study.pop("models", None) or []:
+        groups.append((f"Model {model.get('name', '')}".strip(), flat(model)))
+    for key, title in (("stimuli", "Stimuli"), ("null_stimuli", "Stimuli of the null"), ("recipe", "Recipe")):
+        value = study.pop(key, None)
+        if value:
+            groups.append((title, flat(value)))
+    versions = [batch.get("versions") or {} for batch in results.batches]
+    names = _different(name for version in versions for name in version)
+    machine = [(name, ", ".join(_different(version.get(name) for version in versions))) for name in names]
+    machine.append(("device", ", ".join(_different(batch.get("device") for batch in results.batches))))
+    seconds = sum(batch.get("seconds") or 0 for batch in results.batches)
+    machine.append(("computing time", f"{duration(seconds)} in {len(results.batches)} batches"))
+    return [("Run", flat(study)), *groups, ("Machine", machine)]
+
+
+def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
+    """Nested values as (dotted name, text) pairs.
+
+    >>> flat({"name": "fast", "start": {"kind": "noise"}, "seeds": [0, 1], "stop": None})
+    [('name', 'fast'), ('start.kind', 'noise'), ('seeds', '0, 1'), ('stop', 'none')]
+    """
+    if isinstance(value, dict):
+        return [pair for key, v in value.items() for pair in flat(v, f"{name}.{key}" if name else str(key))]
+    if isinstance(value, list | tuple) and any(isinstance(v, dict | list) for v in value):
+        return [pair for i, v in enumerate(value) for pair in flat(v, f"{name}.{i + 1}")]
+    if isinstance(value, list | tuple):
+        return [(name, ", ".join(map(_text, value)) or "none")]
+    return [(name, _text(value))]
+
+
+def duration(seconds: float) -> str:
+    """A time span for reading.
+
+    >>> duration(41.2), duration(200), duration(9000)
+    ('41 s', '3 min 20 s', '2 h 30 min')
+    """
+    s = round(seconds)
+    if s < 60:
+        return f"{s} s"
+    return f"{s // 60} min {s % 60} s" if s < 3600 else f"{s // 3600} h {s % 3600 // 60} min"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def _different(values: Iterable[Any]) -> list[str]:
+    return list(dict.fromkeys(str(v) for v in values if v is not None))
+
+
+def _median(cells: Iterable[Cell], name: str) -> float | None:
+    values = [c[name] for c in cells if c[name] is not None]
+    return float(median(values)) if values else None
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None or not isfinite(value) else round(value, digits)

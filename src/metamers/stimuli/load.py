@@ -1,0 +1,156 @@
+"""Stimuli from what a user names: a folder, an archive, an array file, one image, or a bundled set."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from metamers.errors import MetamersError, nearest
+from metamers.stimuli.arrays import load_npz
+from metamers.stimuli.files import FolderFiles, ImageFiles, ZipFiles
+from metamers.stimuli.images import SUFFIXES, decode_image, read_size
+from metamers.stimuli.labeling import Labels, labels_from_folders, labels_from_pattern, labels_from_table
+from metamers.stimuli.pixels import Pixels
+from metamers.stimuli.stimulus_set import StimulusSet, raise_first
+
+BUNDLED = "bundled:"
+BUNDLED_SETS = ("pictograms",)
+_NUMBERS = ("n", "seed", "size")
+_KEYS = ("split", *_NUMBERS)
+
+
+def load_stimuli(
+    path_or_spec: str | Path,
+    *,
+    labels: str | Path | None = None,
+    label_column: str | None = None,
+    label_pattern: str | None = None,
+    limit: int | None = None,
+) -> StimulusSet:
+    """The stimuli of a folder (with its subfolders), a zip archive of one (read in place), an npz file (`X`, `y`,
+    `classes`), a single PNG, JPEG, WebP or TIFF image, or `bundled:pictograms?split=test&n=512&seed=0`.
+
+    Labels come from the subfolders (the first that not all images share), or from the table in the file `labels`,
+    column `label_column`, or from the file names by `label_pattern`, for instance "{label}_*".
+    `limit` takes the first so many stimuli.
+
+    The headers of all image files are checked here; `StimulusSet.check` decodes them as well. Image files give RGB, in
+    their own sizes until `StimulusSet.fit`.
+
+    Raises MetamersError, one line that names the file and the repair, for what cannot be shown as 8-bit RGB or gray.
+
+    >>> load_stimuli("bundled:pictograms?n=2").labels
+    ('airplane', 'anchor')
+    """
+    if limit is not None and limit < 1:
+        raise MetamersError(f"limit {limit} leaves no stimuli; take at least 1")
+    if labels is not None and label_pattern is not None:
+        raise MetamersError("labels come from a file or from a pattern, not from both; leave one out")
+    if label_column is not None and labels is None:
+        raise MetamersError(f"label column '{label_column}' is given without a file of labels; give the file too")
+    if str(path_or_spec).startswith(BUNDLED):
+        stimuli = _bundled(str(path_or_spec))
+        all_ids = stimuli.ids
+    elif (path := _existing(path_or_spec)).suffix.lower() == ".npz" and path.is_file():
+        stimuli = load_npz(path, _name(path))
+        all_ids = stimuli.ids
+    else:
+        files = _files(path)
+        stimuli = _from_files(files, _name(path), limit)
+        all_ids = files.ids
+    stimuli = stimuli[:limit]
+    given: Labels | None = None
+    if labels is not None:
+        given = labels_from_table(all_ids, Path(labels), label_column)
+    elif label_pattern is not None:
+        given = labels_from_pattern(all_ids, label_pattern)
+    return stimuli if given is None else stimuli.with_labels(given[:limit])
+
+
+def _from_files(files: ImageFiles, name: str, limit: int | None) -> StimulusSet:
+    ids = files.ids[:limit]
+
+    def source(i: int) -> Pixels:
+        return decode_image(files.read(ids[i]), files.where(ids[i]))
+
+    return StimulusSet(
+        name=name,
+        ids=ids,
+        labels=labels_from_folders(files.ids)[:limit],
+        source=source,
+        native_size=_common_size(files, ids),
+    )
+
+
+def _common_size(files: ImageFiles, ids: Sequence[str]) -> tuple[int, int] | None:
+    """The (height, width) that all files have, None where they differ; their headers are checked on the way."""
+    sizes, errors = set(), []
+    for id_ in ids:
+        try:
+            with files.open(id_) as file:
+                sizes.add(read_size(file, files.where(id_)))
+        except MetamersError as error:
+            errors.append((id_, error))
+    raise_first(errors)
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path).expanduser()
+    try:
+        if path.exists():
+            return path
+        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    except OSError as error:
+        raise MetamersError(f"stimuli '{path}' cannot be reached ({error.strerror}); correct the path") from error
+    hint = nearest(path.name, names) or nearest(str(path), (BUNDLED + name for name in BUNDLED_SETS))
+    raise MetamersError(f"stimuli '{path}': no such file or folder{hint or '; correct the path'}")
+
+
+def _files(path: Path) -> ImageFiles:
+    if path.is_dir():
+        return FolderFiles(path)
+    if path.suffix.lower() == ".zip":
+        return ZipFiles(path)
+    if path.suffix.lower() in SUFFIXES:
+        return FolderFiles(path.parent, (path.name,))
+    raise MetamersError(f"stimuli '{path}' are of no known kind; give a folder, .zip, .npz, PNG, JPEG, WebP or TIFF")
+
+
+def _name(path: Path) -> str:
+    """A folder's name; a file's name after its folder's: the same from wherever it is called."""
+    path = path.resolve()
+    return path.name if path.is_dir() else "/".join(filter(None, (path.parent.name, path.name)))
+
+
+def _bundled(spec: str) -> StimulusSet:
+    name, _, query = spec.removeprefix(BUNDLED).partition("?")
+    if name not in BUNDLED_SETS:
+        raise MetamersError(
+            f"no bundled stimuli '{name}'; there are: {', '.join(BUNDLED_SETS)}{nearest(name, BUNDLED_SETS)}"
+        )
+    from metamers.stimuli.pictograms import pictograms
+
+    return pictograms(**_options(spec, query))
+
+
+def _options(spec: str, query: str) -> dict[str, Any]:
+    """The keyword arguments that a query states, numbers as numbers."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+    except ValueError as error:
+        raise MetamersError(f"'{spec}': write what follows ? as key=value, joined by &, of {_listed_keys()}") from error
+    options: dict[str, Any] = {}
+    for key, value in pairs:
+        if key not in _KEYS:
+            raise MetamersError(f"'{spec}': no option '{key}'{nearest(key, _KEYS)}; there are {_listed_keys()}")
+        if key in options:
+            raise MetamersError(f"'{spec}' states '{key}' twice; keep one")
+        if key in _NUMBERS and not (value.isascii() and value.isdigit()):
+            raise MetamersError(f"'{spec}': {key} is '{value}'; give a whole number")
+        options[key] = int(value) if key in _NUMBERS else value
+    return options
+
+
+def _listed_keys() -> str:
+    return ", ".join(_KEYS)

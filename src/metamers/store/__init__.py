@@ -1,0 +1,21 @@
+"""Where results live: cells, whole-or-nothing files, records and tables. Imports no torch."""
+
+from metamers.store.cell import Cell, slug
+from metamers.store.files import read_json, sha256, write_json, write_whole
+from metamers.store.store import Record, Store, record_id
+from metamers.store.tables import build_tables, matches, read_table
+
+__all__ = [
+    "Cell",
+    "Record",
+    "Store",
+    "build_tables",
+    "matches",
+    "read_json",
+    "read_table",
+    "record_id",
+    "sha256",
+    "slug",
+    "write_json",
+    "write_whole",
+]

@@ -1,0 +1,127 @@
+"""A run's folder: the study as resolved, references, metamers, nulls, batch records and tables."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from metamers.errors import MetamersError
+from metamers.store.cell import slug
+from metamers.store.files import clear_disk_errors, read_json, sha256, write_json, write_whole
+
+Record = dict[str, Any]
+
+# What may differ between two calls that continue one study.
+_INCIDENTAL = ("command", "created", "metamers", "versions", "device")
+
+
+class Store:
+    """The results of one study in one folder. Nothing is in it before it is whole."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "Store":
+        """The store of an existing run. Raises MetamersError where there is none."""
+        store = cls(folder)
+        if not (store.folder / "study.yaml").is_file():
+            raise MetamersError(f"{folder}: not a run (it has no study.yaml); make one with `metamers make ... --out`")
+        return store
+
+    def begin(self, study: Mapping[str, Any]) -> None:
+        """Start or continue `study` here. Raises MetamersError where another study, or something else, is."""
+        if (self.folder / "study.yaml").is_file():
+            differing = _first_difference(self.study(), study)
+            if differing:
+                raise MetamersError(f"{self.folder}: holds another study (its {differing}); choose another --out")
+            return
+        with clear_disk_errors(self.folder):
+            if self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
+                raise MetamersError(f"{self.folder}: exists and is not a run; choose a new or empty --out")
+        text = yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True)
+        write_whole(self.folder / "study.yaml", text.encode())
+
+    def study(self) -> Record:
+        """The study as resolved."""
+        try:
+            study = yaml.safe_load((self.folder / "study.yaml").read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):
+            study = None
+        if not isinstance(study, dict):
+            raise MetamersError(f"{self.folder / 'study.yaml'}: damaged; make the run anew under another --out")
+        return study
+
+    def path(self, relative: str) -> Path:
+        """The file of a relative path. Raises MetamersError for one that leads out of the run."""
+        path = self.folder / relative
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise MetamersError(f"{self.folder}: a record names {relative!r}, which lies outside the run; refused")
+        return path
+
+    def add_references(self, size: str, files: Iterable[tuple[str, bytes]]) -> dict[str, tuple[str, str]]:
+        """Write references, as fitted to a model's input size, once: id -> (relative file, SHA-256 of its bytes)."""
+        written = {}
+        for reference, content in files:
+            relative, digest = f"references/{size}/{slug(reference)}.png", sha256(content)
+            path = self.folder / relative
+            if not path.is_file() or sha256(path.read_bytes()) != digest:
+                write_whole(path, content)
+            written[reference] = (relative, digest)
+        return written
+
+    def commit(self, record: Record, files: Mapping[str, bytes]) -> None:
+        """Write a batch: its files first, its record last."""
+        for relative, content in files.items():
+            write_whole(self.path(relative), content)
+        write_json(self.folder / "batches" / f"{record['id']}.json", record)
+
+    def has_batch(self, batch_id: str) -> bool:
+        """Whether the batch's record is there, and so its cells."""
+        return (self.folder / "batches" / f"{batch_id}.json").is_file()
+
+    def batches(self) -> list[Record]:
+        """All batch records, by id."""
+        return self._records("batches")
+
+    def commit_responses(self, record: Record) -> None:
+        """Write one observer's responses to one batch of stimuli."""
+        write_json(self.folder / "responses" / f"{record['id']}.json", record)
+
+    def has_responses(self, record_id: str) -> bool:
+        """Whether the responses' record is there."""
+        return (self.folder / "responses" / f"{record_id}.json").is_file()
+
+    def responses(self) -> list[Record]:
+        """All response records, by id."""
+        return self._records("responses")
+
+    def null_path(self, model: str, stage: str, key: str) -> Path:
+        """Where the null distribution with this key is cached."""
+        return self.folder / "null" / slug(model) / slug(stage) / f"{slug(key)}.json"
+
+    def nulls(self) -> list[Record]:
+        """All cached null distributions."""
+        return [read_json(path) for path in sorted((self.folder / "null").glob("*/*/*.json"))]
+
+    def _records(self, kind: str) -> list[Record]:
+        return [read_json(path) for path in sorted((self.folder / kind).glob("*.json"))]
+
+
+def record_id(parts: Sequence[str], readable: str) -> str:
+    """A record's id: readable, with twelve digits of the hash of all that determines its content."""
+    digest = sha256("\n".join(parts).encode())
+    return f"{slug(readable)[:80]}-{digest[:12]}"
+
+
+def _first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+    for key in [*old, *(k for k in new if k not in old)]:
+        if key not in _INCIDENTAL and old.get(key) != new.get(key):
+            return f"{key} is {_short(old.get(key))}, not {_short(new.get(key))}"
+    return None
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,74 @@
+"""Tidy tables derived from a run's records; they can be rebuilt at any time."""
+
+from typing import TYPE_CHECKING, Any
+
+from metamers.store.files import write_whole
+from metamers.store.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEYS = ("cell", "model", "stage", "recipe", "reference", "seed")
+MATCHES = (
+    *KEYS,
+    *("label", "pearson_r", "spearman_rho", "snr_db", "null_pearson_r", "null_spearman_rho", "null_snr_db"),
+    *("null_n_images", "null_n_pairs", "same_class", "verdict", "reason", "n_steps", "seconds"),
+    *("file", "reference_file"),
+)
+RESPONSES = (*KEYS, "observer", "observer_kind", "participant", "label", "response", "correct", "rt_ms")
+NULL = ("model", "stage", "set", "measure", "n_images", "n_pairs", "n_zero", "max", "q999", "q99", "q50")
+
+_QUANTILES = (("q999", "0.999"), ("q99", "0.99"), ("q50", "0.5"))
+
+_TYPES = {
+    **dict.fromkeys((*KEYS, "label", "verdict", "reason", "file", "reference_file", "observer", "response"), "string"),
+    **dict.fromkeys(("observer_kind", "participant", "set", "measure"), "string"),
+    **dict.fromkeys(("seed", "null_n_images", "null_n_pairs", "n_steps", "n_images", "n_pairs", "n_zero"), "Int64"),
+    **dict.fromkeys(("same_class", "correct"), "boolean"),
+}
+
+
+def matches(cells: list[dict[str, Any]]) -> "pd.DataFrame":
+    """The table `matches`, one row per cell, from cell records."""
+    return _table(cells, MATCHES)
+
+
+def build_tables(store: Store) -> dict[str, "pd.DataFrame"]:
+    """Derive `matches`, `responses` and `null` from the records and write them as CSV under `tables/`."""
+    tables = {
+        "matches": matches([cell for batch in store.batches() for cell in batch["cells"]]),
+        "responses": _table([row for record in store.responses() for row in record["responses"]], RESPONSES),
+        "null": _table([row for null in store.nulls() for row in _null_rows(null)], NULL),
+    }
+    for name, table in tables.items():
+        write_whole(store.folder / "tables" / f"{name}.csv", table.to_csv(index=False).encode())
+    return tables
+
+
+def read_table(store: Store, name: str) -> "pd.DataFrame":
+    """A table of a run, its columns typed: text stays text (labels may be digits), booleans and counts may be empty."""
+    import pandas as pd
+
+    path = store.folder / "tables" / f"{name}.csv"
+    if not path.is_file():
+        return build_tables(store)[name]
+    columns = pd.read_csv(path, nrows=0).columns
+    types = {column: _TYPES.get(column, "float64") for column in columns}
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])  # type: ignore[arg-type]
+
+
+def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> "pd.DataFrame":
+    import pandas as pd
+
+    data = {
+        column: pd.Series([row.get(column) for row in rows], dtype=_TYPES.get(column, \"float64\")) for column in columns
+    }
+    return pd.DataFrame(data, columns=list(columns))
+
+
+def _null_rows(null: dict[str, Any]) -> list[dict[str, Any]]:
+    shared = {key: null[key] for key in ("model", "stage", "set", "n_images", "n_pairs", "n_zero")}
+    return [
+        {**shared, "measure": name, "max": m["max"], **{k: m["quantiles"][q] for k, q in _QUANTILES}}
+        for name, m in null["measures"].items()
+    ]

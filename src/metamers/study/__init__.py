@@ -1,0 +1,6 @@
+"""The whole, declared and resumable."""
+
+from metamers.study.local import run_local
+from metamers.study.plan import ModelTask, Settings
+
+__all__ = ["ModelTask", "Settings", "run_local"]

@@ -1,0 +1,95 @@
+"""What is to be done: batches of cells, cut once so that a rerun cuts them alike."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from metamers.matching import Criterion, Representation
+from metamers.models import StagedModel
+from metamers.stimuli import StimulusSet
+from metamers.store import record_id
+from metamers.synthesis import Recipe
+
+
+@dataclass(frozen=True)
+class ModelTask:
+    """A model, the stimuli fitted to it, and what is to be matched."""
+
+    model: StagedModel
+    stimuli: StimulusSet
+    representations: tuple[Representation, ...]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all batches of a study share. `null_stimuli` None: the stimuli themselves, where they are many enough."""
+
+    recipe: Recipe
+    criterion: Criterion | None
+    seeds: tuple[int, ...] = (0,)
+    null_stimuli: StimulusSet | None = None
+    null_pairs: int = 1_000_000
+    batch_size: int = 16
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Cells of one model, representation and seed, made together: the references at `rows` of the task's stimuli."""
+
+    id: str
+    task: ModelTask
+    representation: Representation
+    seed: int
+    rows: tuple[int, ...]
+
+
+def cut_batches(
+    task: ModelTask, settings: Settings, null_key: str | None, representation: Representation
+) -> list[Batch]:
+    """The batches of one model and representation. A batch's id changes with all that determines its results."""
+    batches = []
+    for seed in settings.seeds:
+        for number, start in enumerate(range(0, len(task.stimuli), settings.batch_size)):
+            rows = tuple(range(start, min(start + settings.batch_size, len(task.stimuli))))
+            determinants: list[Any] = [
+                *(task.model.name, task.model.weights_hash(), representation.to_json(), settings.recipe.to_json()),
+                *(seed, null_key, None if settings.criterion is None else settings.criterion.to_json()),
+                *((task.stimuli.ids[i], task.stimuli.hash(i)) for i in rows),
+            ]
+            readable = f"{task.model.name}.{representation.name}.s{seed}.{number:04d}"
+            identity = record_id([json.dumps(d, sort_keys=True) for d in determinants], readable)
+            batches.append(Batch(identity, task, representation, seed, rows))
+    return batches
+
+
+def describe_study(tasks: Sequence[ModelTask], settings: Settings, command: str) -> dict[str, Any]:
+    """The study as resolved: the content of `study.yaml`."""
+    from datetime import UTC, datetime
+
+    from metamers import __version__
+
+    stimuli, null = tasks[0].stimuli, settings.null_stimuli
+    return {
+        "metamers": __version__,
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "models": [
+            {
+                **{"name": task.model.name, "spec": task.model.spec, "weights": task.model.weights},
+                **{"weights_hash": task.model.weights_hash(), "notes": list(task.model.notes)},
+                "stages": [representation.name for representation in task.representations],
+                "input_size": list(task.model.input_size or ()),
+                "classes": list(task.model.classes),
+            }
+            for task in tasks
+        ],
+        "stimuli": {"spec": stimuli.name, "n": len(stimuli), "hash": stimuli.set_hash()},
+        "null_stimuli": None if null is None else {"spec": null.name, "n": len(null), "hash": null.set_hash()},
+        "null_pairs": settings.null_pairs,
+        "recipe": settings.recipe.to_json(),
+        "seeds": list(settings.seeds),
+        "criterion": "default" if settings.criterion is None else str(settings.criterion),
+        "batch_size": settings.batch_size,
+        "device": str(tasks[0].model.device),
+    }

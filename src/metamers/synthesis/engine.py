@@ -1,0 +1,222 @@
+"""The one loop that finds metamers: a batch of stimuli, one forward and one backward pass a step."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from metamers.matching import Representation, represent
+from metamers.models import StagedModel
+from metamers.synthesis.optimizers import make_optimizer
+from metamers.synthesis.penalties import PENALTY_FUNCTIONS
+from metamers.synthesis.recipe import Recipe
+from metamers.synthesis.relu import pass_gradient_through_relu
+
+CHECK_EVERY = 50
+"""Steps between looks at the losses; between them nothing waits for the device."""
+GAIN_DB = 0.1
+"""A metamer is done when its SNR gained less than this over the last `GAIN_CHECKS` checks."""
+GAIN_CHECKS = 2
+STALL_CHECKS = 8
+"""A stimulus has stopped improving when its best SNR gained less than `GAIN_DB` over this many checks."""
+
+IsMetamer = Callable[[Tensor, Tensor], Tensor]
+"""Rows (int64 [n]) and their signals [n, ...], to whether each would be a metamer once written: bool [n]."""
+Progress = Callable[[int, int, int], None]
+"""Called at each check with the step, the limit, and the number of stimuli still sought."""
+
+
+@dataclass
+class Trace:
+    """Loss and SNR (dB, 10 log10) of one stimulus at each check, before rounding."""
+
+    step: list[int] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    snr_db: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Search:
+    """What the engine found for N stimuli: signals before rounding [N, ...] on the CPU, steps, traces, and problems
+    (None, or why there is no result)."""
+
+    raw: Tensor
+    n_steps: list[int]
+    traces: list[Trace]
+    problems: list[str | None]
+
+
+def search(
+    model: StagedModel,
+    representation: Representation,
+    references: Tensor,
+    starts: Tensor,
+    recipe: Recipe,
+    is_metamer: IsMetamer | None = None,
+    progress: Progress = lambda step, limit, active: None,
+) -> Search:
+    """Find signals whose representation is that of `references`, from `starts` (both float [N, C, H, W] in [0, 1]).
+
+    `is_metamer` judges signals as they would be written, for stopping early; without it only stalling stops a stimulus.
+    A batch that does not fit in memory is halved and begun again.
+    """
+    try:
+        return _Batch(model, representation, references, starts, recipe).run(is_metamer, progress)
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if len(references) == 1 or not is_out_of_memory(error):
+            raise
+    if model.device.type == "cuda":
+        torch.cuda.empty_cache()
+    half = len(references) // 2
+    parts = []
+    for offset, rows in ((0, slice(None, half)), (half, slice(half, None))):
+        judge = None if is_metamer is None else (lambda r, x, offset=offset: is_metamer(r + offset, x))
+        parts.append(search(model, representation, references[rows], starts[rows], recipe, judge, progress))
+    a, b = parts
+    return Search(torch.cat([a.raw, b.raw]), a.n_steps + b.n_steps, a.traces + b.traces, a.problems + b.problems)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU or the CPU."""
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+class _Batch:
+    def __init__(
+        self, model: StagedModel, representation: Representation, references: Tensor, starts: Tensor, recipe: Recipe
+    ) -> None:
+        self.model, self.representation, self.recipe = model, representation, recipe
+        n = len(references)
+        target = represent(model, references, representation, n)
+        self.problems = [_problem(row) for row in target]
+        self.rows = torch.tensor([i for i in range(n) if self.problems[i] is None], dtype=torch.int64)
+        self.raw = starts.clone().cpu()
+        self.n_steps = [0] * n
+        self.traces = [Trace() for _ in range(n)]
+        on_device = self.rows.to(model.device)
+        self.target = target[on_device]
+        self.size = torch.linalg.vector_norm(self.target, dim=1)
+        self.x = starts.to(model.device)[on_device]
+        if recipe.channels_last and self.x.ndim == 4:
+            self.x = self.x.contiguous(memory_format=torch.channels_last)
+        self.best_x, self.best_error = self.x, torch.full_like(self.size, torch.inf)
+        self.optimizer = make_optimizer(recipe.optimizer)
+        self.step_size = recipe.step_size * (published_scale(self.x, model.kind) if recipe.scale_step else 1.0)
+
+    def run(self, is_metamer: IsMetamer | None, progress: Progress) -> Search:
+        for step in range(self.recipe.steps + 1):
+            if not len(self.rows):
+                break
+            last = step == self.recipe.steps
+            error, gradient = self._loss(with_gradient=not last)
+            if self.recipe.keep_best:
+                self._remember(error)
+            if step % CHECK_EVERY == 0 or last:
+                progress(step, self.recipe.steps, len(self.rows))
+                stay = self._check(step, error, is_metamer, last)
+                if len(stay) < len(self.rows):
+                    error, gradient = error[stay.to(error.device)], gradient[stay.to(error.device)]
+                    self._keep(stay)
+            if not last and len(self.rows):
+                x = self.optimizer.step(self.x, error, gradient, self.step_size * schedule(self.recipe, step))
+                self.x = x.clamp_(0, 1)
+        return Search(self.raw, self.n_steps, self.traces, self.problems)
+
+    def _loss(self, with_gradient: bool) -> tuple[Tensor, Tensor]:
+        """Each stimulus's relative error [n], and the gradient of its loss [n, ...]."""
+        recipe = self.recipe
+        x = self.x.detach().requires_grad_(with_gradient)
+        with torch.set_grad_enabled(with_gradient):
+            activations = self.model.activations(x, self.representation.stages, precision=recipe.precision)
+            if with_gradient and recipe.relu_gradient == "identity":
+                pass_gradient_through_relu(activations.values())
+            difference = self.representation.of(activations) - self.target
+            error = torch.linalg.vector_norm(difference, dim=1) / self.size
+            if not with_gradient:
+                return error, torch.empty_like(x)
+            loss = error if recipe.loss == "norm" else error.square()
+            if recipe.penalty is not None:
+                penalty = PENALTY_FUNCTIONS[recipe.penalty] if isinstance(recipe.penalty, str) else recipe.penalty
+                loss = loss + recipe.penalty_weight * penalty(x)
+            (gradient,) = torch.autograd.grad(loss.sum(), x)
+        return error.detach(), gradient
+
+    def _remember(self, error: Tensor) -> None:
+        better = error < self.best_error
+        self.best_error = torch.where(better, error, self.best_error)
+        self.best_x = torch.where(better.view(-1, *[1] * (self.x.ndim - 1)), self.x, self.best_x)
+
+    def _check(self, step: int, error: Tensor, is_metamer: IsMetamer | None, last: bool) -> Tensor:
+        """Record the losses and set aside what is done; the positions in the batch that go on."""
+        chosen = self.best_x if self.recipe.keep_best else self.x
+        go_on: list[int] = []
+        candidates: list[int] = []
+        for position, (row, value) in enumerate(zip(self.rows.tolist(), error.tolist(), strict=True)):
+            trace = self.traces[row]
+            trace.step.append(step)
+            trace.loss.append(value)
+            trace.snr_db.append(-10 * math.log10(value) if value > 0 else math.inf)
+            if not math.isfinite(value):
+                self.problems[row] = f"the loss is not finite at step {step}"
+            elif self.recipe.early_stop and not last and not has_stalled(trace):
+                (candidates if is_metamer and has_settled(trace) else go_on).append(position)
+            elif not last and not self.recipe.early_stop:
+                go_on.append(position)
+        if candidates:
+            assert is_metamer is not None
+            tried = torch.tensor(candidates)
+            done = is_metamer(self.rows[tried], chosen[tried.to(chosen.device)])
+            go_on += tried[~done.cpu()].tolist()
+        leaving = sorted(set(range(len(self.rows))) - set(go_on))
+        for position in leaving:
+            row = int(self.rows[position])
+            self.raw[row] = chosen[position].cpu()
+            self.n_steps[row] = step
+        return torch.tensor(sorted(go_on), dtype=torch.int64)
+
+    def _keep(self, stay: Tensor) -> None:
+        self.rows = self.rows[stay]
+        stay = stay.to(self.x.device)
+        self.optimizer.keep(stay)
+        self.x, self.target, self.size = self.x[stay], self.target[stay], self.size[stay]
+        self.best_x, self.best_error = self.best_x[stay], self.best_error[stay]
+
+
+def schedule(recipe: Recipe, step: int) -> float:
+    """The factor of the step size at a step (from 0)."""
+    if recipe.schedule == "halving":
+        return 2.0 ** -(step // recipe.halve_every)
+    rise = min(1.0, (step + 1) / (recipe.warmup + 1))
+    if recipe.schedule == "cosine":
+        return rise * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+    return rise
+
+
+def published_scale(x: Tensor, kind: str) -> float:
+    """sqrt(input values / those of the published stimuli): 224 x 224 x 3 for images, 40,000 samples for sound."""
+    return math.sqrt(x[:1].numel() / (150_528 if kind == "image" else 40_000))
+
+
+def has_settled(trace: Trace) -> bool:
+    """Whether the SNR gained less than 0.1 dB over the last 100 steps."""
+    snr = trace.snr_db
+    return len(snr) > GAIN_CHECKS and snr[-1] - snr[-1 - GAIN_CHECKS] < GAIN_DB
+
+
+def has_stalled(trace: Trace) -> bool:
+    """Whether the best SNR gained less than 0.1 dB over the last 400 steps."""
+    snr = trace.snr_db
+    return len(snr) > STALL_CHECKS and max(snr[-STALL_CHECKS:]) - max(snr[:-STALL_CHECKS]) < GAIN_DB
+
+
+def _problem(target: Tensor) -> str | None:
+    """Why nothing can match this representation [D], or None."""
+    if not bool(torch.isfinite(target).all()):
+        return "the reference's activation is not finite"
+    if target.numel() < 2 or bool((target == target[0]).all()):
+        what = "all zero" if target.numel() and float(target[0]) == 0 else "constant"
+        return f"the reference's activation is {what}: no match is defined"
+    return None

@@ -1,0 +1,18 @@
+"""The default recipe."""
+
+from metamers.synthesis.recipe import Recipe
+
+FAST = Recipe(
+    name="fast",
+    optimizer="lbfgs",
+    step_size=0.01,
+    schedule="constant",
+    steps=1600,
+    early_stop=True,
+    keep_best=True,
+    loss="norm",
+    start="noise",
+    start_std=0.05,
+    relu_gradient="identity",
+)
+"""Limited-memory BFGS, a fifteenth of the published steps at most."""

@@ -1,0 +1,118 @@
+"""Recipes: how a metamer is found, as plain data."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from torch import Tensor
+
+from metamers.errors import MetamersError, nearest
+
+OPTIMIZERS = ("normalized_gradient", "adam", "lbfgs")
+SCHEDULES = ("constant", "halving", "cosine")
+STARTS = ("noise", "pink")
+LOSSES = ("norm", "squares")
+RELU_GRADIENTS = ("true", "identity")
+PRECISIONS = ("float32", "bfloat16")
+PENALTIES = ("total_variation",)
+
+Penalty = Callable[[Tensor], Tensor]
+"""Signals [N, ...] to a penalty for each, [N]."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a metamer is sought.
+
+    optimizer: `normalized_gradient` (steps of fixed length along the gradient), `adam` or `lbfgs`.
+    step_size: in units of the stimulus range; scale_step: multiply it by sqrt(input values / 150,528) for images
+    (40,000 for sound), as the published lengths were for 224 x 224 x 3 values.
+    schedule: of the step size: `constant`, `halving` (after every `halve_every` steps), or `cosine` (to 0 at `steps`,
+    after a linear rise over `warmup` steps).
+    steps: the limit. early_stop: stop a stimulus once it is a metamer and no longer gains, or stops improving.
+    keep_best: give the iterate of the lowest loss, not the last one.
+    loss: the relative error ||a - a0|| / ||a0|| (`norm`) or its square (`squares`).
+    start: `noise` (Gaussian around mid-range, `start_std`) or `pink` (amplitude 1/f) noise.
+    relu_gradient: `identity` passes the gradient through the ReLU whose output is the stage's output.
+    penalty: `total_variation` or a function, added to the loss times `penalty_weight`.
+    precision: of the forward pass while searching: `float32`, or `bfloat16` autocast. Verdicts are always float32.
+
+    Raises MetamersError for values out of range.
+    """
+
+    name: str
+    optimizer: str = "adam"
+    step_size: float = 0.02
+    scale_step: bool = False
+    schedule: str = "cosine"
+    halve_every: int = 3000
+    warmup: int = 0
+    steps: int = 1600
+    early_stop: bool = True
+    keep_best: bool = True
+    loss: str = "norm"
+    start: str = "noise"
+    start_std: float = 0.05
+    relu_gradient: str = "true"
+    penalty: str | Penalty | None = None
+    penalty_weight: float = 0.0
+    precision: str = "float32"
+    channels_last: bool = False
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        for field, allowed in _ALLOWED.items():
+            value = getattr(self, field)
+            if value not in allowed and not callable(value) and value is not None:
+                options = ", ".join(allowed)
+                raise MetamersError(f"recipe {field} {value!r}: choose one of {options}{nearest(str(value), allowed)}")
+        for field in ("step_size", "steps", "halve_every"):
+            if not getattr(self, field) > 0:
+                raise MetamersError(f"recipe {field} {getattr(self, field)} must be above 0")
+        for field in ("start_std", "penalty_weight", "warmup"):
+            if not getattr(self, field) >= 0:
+                raise MetamersError(f"recipe {field} {getattr(self, field)} must not be negative")
+        if self.compile and self.relu_gradient == "identity":
+            raise MetamersError(
+                "recipe: relu_gradient='identity' cannot be found in a compiled model; use one or the other"
+            )
+
+    def with_options(self, **options: Any) -> "Recipe":
+        """This recipe with some fields changed, its name marked with a hash of what differs.
+
+        Raises MetamersError for an unknown field.
+
+        >>> Recipe("fast").with_options(steps=100).name
+        'fast-6ff14d'
+        """
+        names = [field.name for field in fields(self)]
+        for option in options:
+            if option not in names:
+                raise MetamersError(f"no recipe option {option!r}{nearest(option, names)}")
+        changed = {key: value for key, value in options.items() if value != getattr(self, key)}
+        if not changed or "name" in changed:
+            return replace(self, **changed)
+        text = json.dumps({k: describe(v) for k, v in changed.items()}, sort_keys=True)
+        return replace(self, **changed, name=f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}")
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as plain values; a function of one's own is given by its name."""
+        return {key: describe(value) for key, value in asdict(self).items()}
+
+
+_ALLOWED = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "start": STARTS,
+    "loss": LOSSES,
+    "relu_gradient": RELU_GRADIENTS,
+    "penalty": PENALTIES,
+    "precision": PRECISIONS,
+}
+
+
+def describe(value: Any) -> Any:
+    """A field's value as JSON can hold it."""
+    return getattr(value, "__qualname__", repr(value)) if callable(value) else value

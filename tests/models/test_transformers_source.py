@@ -1,0 +1,92 @@
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from metamers.errors import MetamersError
+from metamers.models import downloads, load_model
+from metamers.models.torchvision_compat import import_after_torchvision
+
+if importlib.util.find_spec("transformers") is None:
+    pytest.skip("transformers is not installed", allow_module_level=True)
+transformers: Any = import_after_torchvision("transformers", "transformers")
+
+
+def vit(**options: Any) -> Any:
+    small = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32}
+    return transformers.ViTConfig(**small, image_size=32, patch_size=8, **options)
+
+
+def saved(network: Any, folder: Path, processor: Any = None) -> Path:
+    network.save_pretrained(folder)
+    if processor is not None:
+        processor.save_pretrained(folder)
+    return folder
+
+
+def test_classifier_of_a_folder(tmp_path: Path) -> None:
+    config = vit(id2label={0: "cat", 1: "dog", 2: "cup"})
+    source = transformers.ViTForImageClassification(config).eval()
+    size = {"height": 32, "width": 32}
+    processor = transformers.ViTImageProcessor(size=size, image_mean=[0.5, 0.4, 0.3], image_std=[0.2, 0.3, 0.4])
+    model = load_model(f"transformers:{saved(source, tmp_path, processor)}")
+    assert model.stages == ("vit.embeddings", *(f"vit.layers.{i}" for i in range(4)), "output")
+    assert (model.input_size, model.classes, model.notes) == ((32, 32), ("cat", "dog", "cup"), ())
+    assert model.mean == pytest.approx((0.5, 0.4, 0.3))
+    assert model.std == pytest.approx((0.2, 0.3, 0.4))
+    image = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
+    pixels = processor(images=list(image), return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(model.logits(image / 255), source(pixels).logits.detach(), atol=1e-4, rtol=1e-4)
+
+
+def test_a_stopped_pass_leaves_the_next_as_it_was(tmp_path: Path) -> None:
+    source = transformers.ViTForImageClassification(vit())
+    model, x = load_model(f"transformers:{saved(source, tmp_path)}"), torch.rand(2, 3, 32, 32)
+    before = model.logits(x)
+    model.activations(x, ["vit.layers.1"])
+    assert torch.equal(model.logits(x), before)
+
+
+def test_model_without_classifier_and_processor(tmp_path: Path) -> None:
+    config = transformers.ResNetConfig(embedding_size=4, hidden_sizes=[4, 6, 8, 10], depths=[1, 1, 1, 1])
+    saved(transformers.ResNetModel(config), tmp_path)
+    model = load_model(f"transformers:{tmp_path}")
+    assert (model.input_size, model.mean) == (None, None)
+    assert model.notes == ("has no image processor: values in [0, 1] go in as they are",)
+    sized = model.with_input_size(32)
+    assert not sized.has_decision
+    assert sized.stages[0] == "embedder"
+    assert "output[pooler_output]" in sized.resolve(["*"])
+
+
+def test_image_part_of_a_model_of_images_and_text(tmp_path: Path) -> None:
+    small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = transformers.CLIPConfig(vision_config={**small, "image_size": 32, "patch_size": 8}, text_config=small)
+    saved(transformers.CLIPModel(config), tmp_path)
+    model = load_model(f"transformers:{tmp_path}", input_size=32)
+    assert model.activations(torch.rand(2, 3, 32, 32), ["output"])["output"].shape == (2, 17, 16)
+
+
+def test_random_weights_and_those_of_a_file(tmp_path: Path) -> None:
+    source = transformers.ViTForImageClassification(vit())
+    spec = f"transformers:{saved(source, tmp_path)}"
+    random = [load_model(spec, weights="random") for _ in range(2)]
+    assert random[0].weights_hash() == random[1].weights_hash() != load_model(spec).weights_hash()
+    torch.save(source.state_dict(), tmp_path / "w.pt")
+    assert load_model(spec, weights=tmp_path / "w.pt").weights_hash() == load_model(spec).weights_hash()
+
+
+def test_without_network_the_ways_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "is_reachable", lambda url: False)
+    with pytest.raises(
+        MetamersError, match=r"cannot be reached\); give a folder .* --weights FILE or --weights random"
+    ):
+        load_model("transformers:nobody/no-such-model")
+
+
+def test_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(MetamersError, match="cannot get 'transformers:.*config.json") as caught:
+        load_model(f"transformers:{tmp_path}")
+    assert "\n" not in str(caught.value)

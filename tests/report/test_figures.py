@@ -1,0 +1,79 @@
+"""What the figures draw."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metamers.analysis import recognition_by_stage
+from metamers.report import figures
+from metamers.report.drawing import INK, inline, styled
+from metamers.report.results import Results, read_results
+
+
+@pytest.fixture(scope="module")
+def results(run: Path) -> Results:
+    return read_results(run)
+
+
+def test_recognition_draws_each_observer_and_chance(results: Results) -> None:
+    table = recognition_by_stage(results.responses, stages=results.stages)
+    model, stages = "picto-alexnet", ["natural", *results.stages["picto-alexnet"]]
+    curves = table[table["model"].isin(["", model])]
+    with styled("test"):
+        axes = figures.recognition_figure(curves, model, stages).axes[0]
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    assert set(lines) == {"picto-alexnet (itself)", "picto-resnet", "picto-resnet-b", "chance"}
+    own = curves[curves["observer"] == model]["proportion"].to_numpy(dtype=float)
+    np.testing.assert_array_equal(np.asarray(lines["picto-alexnet (itself)"].get_ydata(), dtype=float), own)
+    assert np.asarray(lines["chance"].get_ydata())[0] == 0.25
+    assert [label.get_text() for label in axes.get_xticklabels()] == stages
+
+
+def test_null_has_a_panel_per_stage_and_measure_with_its_maximum(results: Results) -> None:
+    model, stages = "picto-resnet", results.stages["picto-resnet"]
+    nulls = {stage: results.nulls[model, stage] for stage in stages}
+    with styled("test"):
+        axes = figures.null_figure(nulls, {stage: results.of(model, stage) for stage in stages}).axes
+    assert len(axes) == 15
+    dashed = [line for line in axes[2].get_lines() if line.get_color() == INK]
+    assert np.asarray(dashed[0].get_xdata())[0] == 3.42
+    ticks = np.asarray(axes[2].get_lines()[1].get_xdata(), dtype=float)
+    values = [cell["snr_db"] for cell in results.of(model, stages[0])]
+    assert set(ticks) <= set(values) and ticks.min() == min(values)
+    assert len(set(ticks)) >= len(values) - 2  # but for those that would cover one another
+
+
+def test_null_without_a_null_shows_the_metamers_alone(results: Results) -> None:
+    with styled("test"):
+        axes = figures.null_figure({"conv1": None}, {"conv1": results.of("picto-resnet", "conv1")}).axes
+    assert len(axes[0].get_lines()) == 1 and not axes[0].patches
+
+
+def test_traces_are_thinned_from_worst_to_best(results: Results) -> None:
+    cell = results.of("picto-resnet", "conv1")[0]
+    many = [cell | {"trace": {"step": [0, 50], "snr_db": [0.0, float(i)]}} for i in range(400)]
+    drawn = figures.traced(many)
+    assert len(drawn) == figures.MAX_TRACES
+    ends = [c["trace"]["snr_db"][-1] for c in drawn]
+    assert ends[0] == 0 and ends[-1] == 399
+
+
+def test_traces_may_be_empty_or_hold_gaps(results: Results) -> None:
+    cell = results.of("picto-resnet", "conv1")[0]
+    gap = cell | {"trace": {"step": [0, 50], "snr_db": [None, 3.0]}}
+    none = cell | {"trace": {"step": [], "snr_db": []}}
+    assert figures.traced([gap, none, cell | {"trace": None}]) == [gap]
+    with styled("test"):
+        assert len(figures.trace_figure({"a": [gap], "b": [none]}).axes) == 2
+
+
+def test_inline_figure_takes_the_pages_colors_and_hides_nothing_foreign() -> None:
+    svg = (
+        '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 10 5"><metadata>http://x</metadata>'
+        '<g id="axes_1"><path d="M 0.123456 1" style="stroke: #0072b2; fill: #24292e"/></g></svg>'
+    )
+    shown = inline(svg, 'a "b" <c>', 480)
+    assert "http" not in shown and 'id="axes_1"' not in shown
+    assert "stroke: var(--series-0); fill: currentColor" in shown and "M 0.1 1" in shown
+    assert "<title>a &#34;b&#34; &lt;c&gt;</title>" in shown

@@ -1,0 +1,235 @@
+"""What the page says, for whole, odd and hostile runs."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metamers.errors import MetamersError
+from metamers.report import pictures, write_report
+
+MakeRun = Callable[..., Path]
+MODELS = ("picto-resnet", "picto-resnet-b", "picto-alexnet")
+
+
+class Page(HTMLParser):
+    """The tags of a page with their attributes, and its text without scripts and styles."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.silent = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.silent += tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.silent -= tag in ("script", "style")
+
+    def handle_data(self, data: str) -> None:
+        if not self.silent:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+    def attributes(self, tag: str, name: str) -> list[str]:
+        return [attrs[name] or "" for found, attrs in self.tags if found == tag and name in attrs]
+
+    def classes(self, tag: str) -> list[str]:
+        return self.attributes(tag, "class")
+
+
+def page_of(run: Path, **options: Any) -> tuple[str, Page]:
+    html = write_report(run, **options).read_text(encoding="utf-8")
+    return html, Page(html)
+
+
+@pytest.fixture(scope="module")
+def demo(report: Path) -> tuple[str, Page]:
+    html = report.read_text(encoding="utf-8")
+    return html, Page(html)
+
+
+def test_counts_are_those_of_the_cells(demo: tuple[str, Page], run: Path) -> None:
+    html, page = demo
+    assert "221 of 240 metamers passed" in page.text
+    assert "2 cells failed, 1 met an error" in page.text
+    cells = json.loads(re.search(r'id="cells">(.*?)</script>', html, re.DOTALL)[1])  # type: ignore[index]
+    verdicts = [cells["names"]["verdict"][row[13]] for row in cells["rows"]]
+    assert {v: verdicts.count(v) for v in set(verdicts)} == {"passed": 221, "failed": 2, "no null": 16, "error": 1}
+    assert len(cells["rows"][0]) == 17
+
+
+def test_every_cell_is_in_the_gallery_in_stage_order(demo: tuple[str, Page]) -> None:
+    html, page = demo
+    numbers = [
+        int(a["data-c"] or "") for tag, a in page.tags if tag == "button" and "data-c" in a and "data-r" not in a
+    ]
+    assert numbers == list(range(240))
+    head = re.search(r'class="scroll gallery.*?<thead>(.*?)</thead>', html, re.DOTALL)[1]  # type: ignore[index]
+    assert re.findall(r">([^<>]+)</th>", head) == ["Reference", "conv1", "layer1", "layer2", "layer3", "output"]
+
+
+def test_stages_follow_the_study_and_not_the_records(make_run: MakeRun) -> None:
+    run = make_run("order", models=["m"], stages=["z_first", "a_second", "output"], references=2, responses=False)
+    html, _ = page_of(run)
+    assert html.index(">z_first</th>") < html.index(">a_second</th>") < html.index(">output</th>")
+
+
+def test_recognition_states_both_ends_and_leaves_failures_out(demo: tuple[str, Page]) -> None:
+    _, page = demo
+    assert re.search(
+        r"Other observers recognize \d+ % of the natural stimuli and \d+ % of the metamers of out", page.text
+    )
+    assert "6 responses to cells that failed are left out" in page.text  # 2 cells, 3 observers
+    assert "chance (0.250)" in page.text
+
+
+def test_figures_are_in_the_page_and_in_files(demo: tuple[str, Page], run: Path) -> None:
+    _, page = demo
+    assert len(page.attributes("svg", "aria-label")) == 9
+    names = {f"{kind}-{model}" for kind in ("recognition", "null", "convergence") for model in MODELS}
+    for kind in ("svg", "pdf"):
+        assert {path.stem for path in (run / "figures").glob(f"*.{kind}")} == names
+    ids = [a["id"] for _, a in page.tags if a.get("id")]
+    assert len(ids) == len(set(ids))
+
+
+def test_what_was_run_is_told(demo: tuple[str, Page]) -> None:
+    _, page = demo
+    for part in ("metamers demo --out runs/demo", "3fa9" * 16, "2.13.0", "start.kind", "same decision", "a1b2" * 16):
+        assert part in page.text
+
+
+def test_snr_is_named_as_published(demo: tuple[str, Page]) -> None:
+    assert "half the usual 20 log 10 value" in demo[1].text.replace("log10", "log 10")
+
+
+def test_the_page_names_no_other_host(demo: tuple[str, Page]) -> None:
+    html, page = demo
+    assert not re.search(r"https?://|//[a-z]+\.|@import", html.split('id="cells">')[0])
+    links = [a.get(name) for _, a in page.tags for name in ("src", "href", "data-full") if a.get(name)]
+    assert all(link.startswith(("#", "data:")) or ":" not in link for link in links if link)
+
+
+def test_report_is_the_same_when_made_again(make_run: MakeRun) -> None:
+    run = make_run("again", models=["m"], stages=["a", "b"], references=3)
+    first = page_of(run)[0], (run / "figures" / "null-m.pdf").read_bytes()
+    assert first == (page_of(run)[0], (run / "figures" / "null-m.pdf").read_bytes())
+
+
+def test_names_are_escaped(make_run: MakeRun) -> None:
+    evil = '<img src=x onerror="alert(1)">'
+    run = make_run(
+        "evil",
+        models=[f"{evil}$x$"],
+        stages=[f"</script>{evil}", "a & b"],
+        references=[evil, "ordinary", "\x07bell", "日本"],
+        reason=f"</script><script>alert(2)</script>{evil}",
+        verdict=lambda m, s, r: "failed" if r == 0 else "passed",
+    )
+    html, page = page_of(run)
+    assert "onerror" not in {name for _, attributes in page.tags for name in attributes}
+    assert [tag for tag, _ in page.tags].count("script") == 2
+    assert evil not in html
+    assert evil in page.text
+    for svg in (run / "figures").glob("*.svg"):
+        assert "<img" not in svg.read_text(encoding="utf-8")
+
+
+def test_file_names_are_quoted_in_links(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MAX_EMBEDDED", 0)
+    run = make_run("quoted", models=["m"], stages=["a"], references=1)
+    record = run / "batches" / "m-a.json"
+    batch = json.loads(record.read_text())
+    odd = run / "references" / "50% #1?.png"
+    shutil.copy(run / batch["cells"][0]["reference_file"], odd)
+    batch["cells"][0]["reference_file"] = "references/50% #1?.png"
+    record.write_text(json.dumps(batch))
+    assert 'src="references/50%25%20%231%3F.png"' in page_of(run)[0]
+
+
+def test_file_outside_the_run_is_refused(make_run: MakeRun) -> None:
+    run = make_run("outside", models=["m"], stages=["a"], references=1)
+    record = run / "batches" / "m-a.json"
+    batch = json.loads(record.read_text())
+    batch["cells"][0]["file"] = "../../etc/passwd"
+    record.write_text(json.dumps(batch))
+    with pytest.raises(MetamersError, match="outside the run"):
+        write_report(run)
+    assert not (run / "report.html").exists()
+
+
+def test_run_without_responses_and_null(make_run: MakeRun) -> None:
+    options = {"null": False, "responses": False, "verdict": lambda *_: "no null"}
+    _, page = page_of(make_run("bare", models=["m"], stages=["output"], references=3, **options))
+    assert "0 of 3 metamers passed" in page.text
+    assert "No cells failed, none met an error" in page.text
+    assert "No observer has looked" in page.text and "No null distribution is stored" in page.text
+
+
+def test_run_of_errors_only(make_run: MakeRun) -> None:
+    run = make_run("errors", models=["m"], references=3, null=False, responses=False, verdict=lambda *_: "error")
+    _, page = page_of(run)
+    assert "No cells failed, 15 met an error" in page.text
+    assert "activations are not finite (NaN)" in page.text
+    assert "No convergence trace is stored" in page.text
+    assert page.text.count("no picture") == 15 + 3  # the viewer has two, and one explains errors
+
+
+def test_run_without_cells(make_run: MakeRun) -> None:
+    run = make_run("empty", models=[], references=0)
+    assert "This run holds no metamers yet" in page_of(run)[1].text
+
+
+def test_missing_pictures_are_counted(make_run: MakeRun) -> None:
+    run = make_run("missing", models=["m"], stages=["a", "b"], references=2)
+    pngs = sorted((run / "metamers").rglob("*.png"))
+    pngs[0].unlink()
+    pngs[1].write_bytes(b"not a picture")
+    assert "2 pictures are missing" in page_of(run)[1].text
+
+
+def test_several_seeds_have_their_own_rows(make_run: MakeRun) -> None:
+    run = make_run("seeds", models=["m"], stages=["a"], references=2, responses=False)
+    record = run / "batches" / "m-a.json"
+    batch = json.loads(record.read_text())
+    again = [cell | {"seed": 1, "cell": cell["cell"].replace("/s0", "/s1")} for cell in batch["cells"]]
+    (run / "batches" / "m-a-1.json").write_text(json.dumps(batch | {"cells": again}))
+    text = page_of(run)[1].text
+    assert text.count("fast, seed 0") == text.count("fast, seed 1") == 2
+
+
+def test_not_a_run(tmp_path: Path) -> None:
+    with pytest.raises(MetamersError, match="not a run"):
+        write_report(tmp_path)
+
+
+def test_large_run_stays_small(make_run: MakeRun) -> None:
+    run = make_run("large", models=["picto-resnet-b"], stages=[f"layer{i}" for i in range(7)], references=400, size=16)
+    html, page = page_of(run)
+    sources = page.attributes("img", "src")
+    embedded = [source for source in sources if source.startswith("data:")]
+    assert len(sources) == 400 * 8 and len(embedded) <= 200
+    # Three such models with all pictures that may be embedded: below 5 MB.
+    assert len(html.encode()) - sum(map(len, embedded)) < (5_000_000 - pictures.MAX_EMBEDDED_BYTES) / 3
+    assert all(a.get("loading") == "lazy" for t, a in page.tags if t == "img" and a.get("src", "data:")[:5] != "data:")  # type: ignore[index]
+
+
+def test_import_is_light() -> None:
+    code = "import sys, metamers.report; print([m for m in ('torch', 'matplotlib', 'jinja2') if m in sys.modules])"
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == "[]"
