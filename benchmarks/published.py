@@ -28,13 +28,27 @@ CASES = (
 )
 
 
-def load_case(name: str) -> tuple[metamers.StagedModel, metamers.StimulusSet]:
-    """A model and the four images that are matched. Raises MetamersError where the real data are not there."""
+def load_case(name: str, n: int = IMAGES) -> tuple[metamers.StagedModel, metamers.StimulusSet]:
+    """A model and `n` images to match. Raises MetamersError where the real data are not there."""
     if name == "picto-resnet":
-        return metamers.load_model("bundled:picto-resnet"), metamers.load_stimuli(f"bundled:pictograms?n={IMAGES}")
-    data = Path(os.environ.get("METAMERS_REAL_DATA", ""))
-    model = metamers.load_model(f"{data}/nets/cifar_nets.py:load:{name}", input_size=32)
-    return model, metamers.load_stimuli(str(data / "cifar10" / "test_100.npz"))[:IMAGES]
+        return metamers.load_model("bundled:picto-resnet"), metamers.load_stimuli(f"bundled:pictograms?n={n}")
+    model = metamers.load_model(f"{real_data()}/nets/cifar_nets.py:load:{name}", input_size=32)
+    return model, metamers.load_stimuli(str(real_data() / "cifar10" / "test_100.npz"), limit=n)
+
+
+def load_null(name: str, n: int) -> metamers.StimulusSet:
+    """`n` images of the model's kind for its null distribution, none of them among those matched."""
+    if name == "picto-resnet":
+        return metamers.load_stimuli(f"bundled:pictograms?n={n}&seed=1")
+    return metamers.load_stimuli(str(real_data() / "cifar10" / "train_4000.npz"), limit=n)
+
+
+def real_data() -> Path:
+    """The folder of real nets and images. Raises MetamersError where METAMERS_REAL_DATA does not name it."""
+    folder = Path(os.environ.get("METAMERS_REAL_DATA", ""))
+    if not (folder / "nets").is_dir():
+        raise metamers.MetamersError("set METAMERS_REAL_DATA to the folder of real nets and images")
+    return folder
 
 
 def raw_snr(model: metamers.StagedModel, stage: str, images: metamers.StimulusSet, result: Result) -> list[float]:

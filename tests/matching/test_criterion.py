@@ -45,6 +45,12 @@ def test_the_maximum_itself_and_undefined_measures_do_not_pass():
     assert AboveNull("pearson_r").holds(evidence, make_null(), 3).tolist() == [False, False, True]
 
 
+def test_a_perfect_correlation_is_enough_where_the_null_has_one():
+    evidence = Evidence([1.0, 1 - 1e-9, 0.9999], [1.0, 1.0, 1.0], [1.0] * 3)
+    assert AboveNull("pearson_r").holds(evidence, make_null(1.0), 3).tolist() == [True, True, False]
+    assert AboveNull("snr_db").holds(evidence, make_null(1.0), 3).tolist() == [False] * 3
+
+
 def test_without_a_null_nothing_passes():
     evidence = Evidence([1.0] * 3, [1.0] * 3, [1.0] * 3)
     assert not PUBLISHED.holds(evidence, None, 3).any()

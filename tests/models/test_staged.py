@@ -117,6 +117,8 @@ def test_no_stage_and_a_glob_are_refused() -> None:
         ({"mean": (0.5, 0.5)}, "2 values of mean; give 3, one a channel"),
         ({"std": (1.0, 0.0, 1.0)}, "must be positive"),
         ({"input_size": 0}, "input size 0"),
+        ({"input_size": "big"}, "input size 'big'"),
+        ({"input_size": 4.5}, "input size 4.5"),
         ({"input_size": (1, 2, 3)}, r"input size \(1, 2, 3\)"),
         ({"device": "gpu"}, "no device 'gpu'"),
     ],

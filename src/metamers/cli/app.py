@@ -1,5 +1,6 @@
 """The application: its commands, and what its exit codes mean."""
 
+import os
 import sys
 
 from cyclopts import App, CycloptsError
@@ -8,6 +9,7 @@ from metamers import __version__
 from metamers.cli.demo import demo
 from metamers.cli.inspect import models, stages
 from metamers.cli.make import make
+from metamers.cli.output import stdout_kept_for_results
 from metamers.cli.prove import report, verify
 from metamers.errors import MetamersError
 
@@ -28,13 +30,19 @@ def main() -> None:
     """Run the command line. Exit codes: 0 finished, 1 `--strict` failures or `verify` differences, 2 bad input, 130
     interrupted."""
     try:
-        sys.exit(app(exit_on_error=False, print_error=False))
+        with stdout_kept_for_results("--json" in sys.argv):
+            sys.exit(app(exit_on_error=False, print_error=False))
     except CycloptsError as error:
-        _say_error(str(error))
+        named = next((name for name in sys.argv[1:2] if name in app), "")
+        _say_error(f"{error} `{' '.join(filter(None, ('metamers', named, '--help')))}` shows the usage.")
         sys.exit(BAD_INPUT)
     except MetamersError as error:
         _say_error(str(error))
         sys.exit(BAD_INPUT)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except KeyboardInterrupt:
         print("\nmetamers: interrupted; run the same command again to resume", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -1,7 +1,7 @@
 """`metamers models` and `metamers stages`."""
 
 from metamers.cli.options import Device, InputSize, Json, Weights, parse_size
-from metamers.cli.output import give_json, say
+from metamers.cli.output import give_json, say_note
 
 
 def models(*, json: Json = False) -> int:
@@ -46,7 +46,7 @@ def stages(
         )
         return 0
     for note in loaded.notes:
-        say(f"note: {note}")
+        say_note(note)
     width = max(len(stage.name) for stage in listed)
     print(f"  {'stage':<{width}}  {'cost':>6}  {'shape':<18} module      (* in `all`)")
     for stage in listed:

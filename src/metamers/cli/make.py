@@ -2,38 +2,44 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from metamers.cli.options import Device, InputSize, Json, Labels, Weights, parse_settings, parse_size
-from metamers.cli.output import give_json, progress, say
+from metamers.cli.options import Count, Device, InputSize, Json, Labels, Weights, parse_settings, parse_size
+from metamers.cli.output import give_json, progress, say, say_note
 from metamers.errors import MetamersError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from metamers.models import StagedModel
     from metamers.store import Store
+
+Several = Parameter(consume_multiple=True, negative="")
 
 
 def make(
     model: str,
     /,
     *,
-    stage: Annotated[list[str], Parameter(consume_multiple=True)],
+    stage: Annotated[list[str], Several],
     stimuli: str,
     out: Path,
     null_stimuli: str | None = None,
-    null_pairs: int = 1_000_000,
+    null_pairs: Count = 1_000_000,
     recipe: str = "fast",
-    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True)] = None,
+    set_: Annotated[list[str] | None, Several, Parameter(name="--set")] = None,
     objective: str = "activation",
     quantile: str = "max",
-    seed: Annotated[list[int] | None, Parameter(consume_multiple=True)] = None,
-    limit: int | None = None,
+    seed: Annotated[list[int] | None, Several] = None,
+    limit: Count | None = None,
     labels: Labels | None = None,
     weights: Weights = None,
     input_size: InputSize = None,
-    batch_size: int = 16,
+    batch_size: Count = 16,
     device: Device = "cpu",
     report: bool = True,
     strict: Annotated[bool, Parameter(negative="")] = False,
@@ -54,7 +60,7 @@ def make(
     out
         The folder of the run.
     null_stimuli
-        Stimuli for the null distribution; needed where fewer than 200 different stimuli are given.
+        Stimuli for the null distribution, at least 50 different ones; needed where the stimuli are fewer than 200.
     null_pairs
         Pairs in the null distribution (fewer where the set has no more).
     recipe
@@ -66,7 +72,7 @@ def make(
     quantile
         What each measure must exceed: the null's max, or its quantile 0.9999, 0.999, 0.99, 0.95, 0.9 or 0.5.
     seed
-        Seeds; one metamer of each stimulus for each.
+        Seeds; one metamer of each stimulus for each. [default: 0]
     limit
         Use only the first so many stimuli.
     batch_size
@@ -78,40 +84,38 @@ def make(
     """
     from metamers.matching import AboveNull, Representation
     from metamers.models import load_model
+    from metamers.models.devices import parse_device
     from metamers.observers import recognize
     from metamers.stimuli import load_stimuli
-    from metamers.store import build_tables
+    from metamers.store import Store, build_tables
     from metamers.study import ModelTask, Settings, run_local
     from metamers.synthesis import default_criterion, fit_to_model, recipe_named
 
+    # From the cheapest check to the dearest: pixels are decoded last.
     chosen = recipe_named(recipe).with_options(**parse_settings(set_ or []))
-    labelled = labels or Labels()
-    images = load_stimuli(
-        stimuli,
-        labels=labelled.labels,
-        label_column=labelled.label_column,
-        label_pattern=labelled.label_pattern,
-        limit=limit,
-    )
-    loaded = load_model(model, weights=weights, input_size=parse_size(input_size), device=device)
+    criterion, size = AboveNull(quantile=quantile), parse_size(input_size)
+    Representation(("output",), summary=objective)
+    parse_device(device)
+    require_outside(out, stimuli, null_stimuli)
+    Store(out).require_free()
+    images = load_stimuli(stimuli, **asdict(labels or Labels()), limit=limit)
+    null = None if null_stimuli is None else load_stimuli(null_stimuli)
+    loaded = load_model(model, weights=weights, input_size=size, device=device)
     loaded, images = fit_to_model(loaded, images)
-    images.check()
-    null = None
-    if null_stimuli is not None:
-        assert loaded.input_size is not None
-        null = load_stimuli(null_stimuli).fit(loaded.input_size, loaded.channels)
-        null.check()
-    criterion = AboveNull(quantile=quantile)
+    representations = tuple(Representation(stages, summary=objective) for stages in _stages(loaded, stage))
     if default_criterion(loaded).same_decision:
         criterion &= default_criterion(loaded)
-    representations = tuple(Representation(stages, summary=objective) for stages in _stages(loaded, stage))
-    settings = Settings(chosen, criterion, tuple(seed or [0]), null, null_pairs, batch_size)
-    task = ModelTask(loaded, images, representations)
-    for note in loaded.notes:
-        say(f"note: {note}")
+    if null is not None:
+        assert loaded.input_size is not None
+        null = null.fit(loaded.input_size, loaded.channels)
+        null.check()
+    images.check()
+    settings = Settings(chosen, criterion, tuple(dict.fromkeys(seed or [0])), null, null_pairs, batch_size)
+    tasks = [ModelTask(loaded, images, representations)]
     with progress() as update:
-        store = run_local(out, [task], settings, command=command_line(), progress=update)
-        recognize(store, loaded)
+        store = run_local(out, tasks, settings, command=command_line(), progress=update, say=say_note)
+        if loaded.has_decision:
+            recognize(store, loaded)
         build_tables(store)
     return finish(store, report=report, strict=strict, json=json)
 
@@ -125,6 +129,7 @@ def finish(store: "Store", *, report: bool, strict: bool, json: bool) -> int:
     matches = read_table(store, "matches")
     counts = matches.verdict.value_counts().to_dict()
     passed = (matches.verdict == "passed").groupby([matches.model, matches.stage], sort=False).sum().reset_index()
+    notes = list(dict.fromkeys(note for batch in store.batches() for note in batch["notes"]))
     summary: dict[str, Any] = {
         **{"run": str(store.folder), "cells": len(matches)},
         **{
@@ -136,17 +141,28 @@ def finish(store: "Store", *, report: bool, strict: bool, json: bool) -> int:
             {"cell": row.cell, "verdict": row.verdict, "reason": row.reason}
             for row in matches[matches.verdict.isin(["failed", "error"])].itertuples()
         ],
-        **{"matches": str(store.folder / "tables" / "matches.csv"), "report": None if page is None else str(page)},
+        **{"notes": notes, "matches": str(store.folder / "tables" / "matches.csv")},
+        "report": None if page is None else str(page),
     }
+    for note in notes:
+        say_note(note)
     if json:
         give_json(summary)
     else:
-        say(
-            f"{summary['passed']} of {summary['cells']} metamers passed; {summary['failed']} failed, "
-            f"{summary['no_null']} have no null, {summary['error']} could not be made"
-        )
-        say(f"see {page or summary['matches']}")
+        _say_summary(summary, matches)
     return 1 if strict and summary["passed"] < summary["cells"] else 0
+
+
+def _say_summary(summary: dict[str, Any], matches: "pd.DataFrame") -> None:
+    errors = matches[matches.verdict == "error"]
+    for reason, cells in errors.groupby("reason", sort=False):
+        more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+        say(f"could not be made: {cells.cell.iloc[0]}{more}: {reason}")
+    counts = [f"{summary['passed']} of {summary['cells']} metamers passed"]
+    words = {"failed": "failed", "no_null": "could not be judged (no null)", "error": "could not be made"}
+    counts += [f"{summary[verdict]} {word}" for verdict, word in words.items() if summary[verdict]]
+    say("; ".join(counts))
+    say(f"see {summary['report'] or summary['matches']}")
 
 
 def command_line() -> str:
@@ -156,7 +172,14 @@ def command_line() -> str:
     return shlex.join(["metamers", *sys.argv[1:]])
 
 
-def _stages(model: Any, patterns: Sequence[str]) -> list[tuple[str, ...]]:
+def require_outside(out: Path, *stimuli: str | None) -> None:
+    """Refuse a run inside a folder of stimuli: its pictures would be taken for more of them."""
+    for folder in stimuli:
+        if folder is not None and Path(folder).is_dir() and out.resolve().is_relative_to(Path(folder).resolve()):
+            raise MetamersError(f"--out {out} lies in the folder of stimuli '{folder}'; choose one outside it")
+
+
+def _stages(model: "StagedModel", patterns: Sequence[str]) -> list[tuple[str, ...]]:
     """Each stage or pattern by itself; A+B together."""
     chosen: list[tuple[str, ...]] = []
     for pattern in patterns:
@@ -165,7 +188,7 @@ def _stages(model: Any, patterns: Sequence[str]) -> list[tuple[str, ...]]:
             chosen += [(name,) for name in model.resolve([pattern])]
             continue
         together = tuple(name for part in parts for name in model.resolve([part]))
-        if len(together) != len(parts):
-            raise MetamersError(f"stage {pattern!r}: only names can be joined by +, no patterns")
+        if len(set(together)) != len(parts):
+            raise MetamersError(f"stage {pattern!r}: + joins different names, no patterns")
         chosen.append(together)
     return list(dict.fromkeys(chosen))

@@ -1,12 +1,16 @@
 """Options that several commands share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Annotated, Any
 
-import yaml
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from metamers.errors import MetamersError
+from metamers.errors import MetamersError, nearest
+
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 Device = Annotated[str, Parameter(help="cpu, cuda, cuda:1 or mps.")]
 InputSize = Annotated[
@@ -29,18 +33,50 @@ class Labels:
 
 
 def parse_settings(settings: list[str]) -> dict[str, Any]:
-    """FIELD=VALUE pairs, the values read as YAML. Raises MetamersError for one without a name or value.
+    """FIELD=VALUE pairs, the values of the types of the recipe's fields.
 
-    >>> parse_settings(["steps=400", "start=pink"])
-    {'steps': 400, 'start': 'pink'}
+    Raises MetamersError for a pair without a name or value, an unknown field, and a value of another type.
+
+    >>> parse_settings(["steps=400", "step_size=1e-3", "start=pink", "early_stop=no"])
+    {'steps': 400, 'step_size': 0.001, 'start': 'pink', 'early_stop': False}
     """
-    parsed = {}
+    if not settings:
+        return {}
+    from dataclasses import fields
+
+    from metamers.synthesis import Recipe
+
+    types = {field.name: field.type for field in fields(Recipe)}
+    parsed: dict[str, Any] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not (name and equals and value):
             raise MetamersError(f"--set {setting}: give FIELD=VALUE, e.g. steps=400")
-        parsed[name] = yaml.safe_load(value)
+        if name not in types:
+            raise MetamersError(f"--set {setting}: a recipe has no {name!r}{nearest(name, types)}")
+        read, wanted = _READERS.get(types[name], (str, ""))
+        try:
+            parsed[name] = read(value)
+        except (ValueError, KeyError):
+            raise MetamersError(f"--set {setting}: {name} takes {wanted}") from None
     return parsed
+
+
+_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+_READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
+    int: (int, "a whole number"),
+    float: (_finite, "a number"),
+    bool: (lambda text: _WORDS[text.lower()], "yes or no"),
+}
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

@@ -4,12 +4,30 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO
 
 Update = Callable[[float, float, str], None]
 
 _LINE_EVERY = 10.0  # seconds between plain progress lines, where stderr is no terminal
+
+
+_results: TextIO | None = None  # where results go while everything else that is printed goes to stderr
+
+
+@contextmanager
+def stdout_kept_for_results(only: bool) -> Iterator[None]:
+    """With `only`, what anything but `give_json` prints, such as a user's model, goes to stderr."""
+    global _results
+    if not only:
+        yield
+        return
+    _results = sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _results = None
 
 
 def say(text: str) -> None:
@@ -17,9 +35,14 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def say_note(text: str) -> None:
+    """Something to know that is no error."""
+    say(f"note: {text}")
+
+
 def give_json(value: dict[str, Any]) -> None:
     """One JSON object on one line on stdout."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False), file=_results, flush=True)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from metamers.matching.criterion import PUBLISHED, AboveNull, Criterion, SameDec
 from metamers.matching.match import Judgement, Match, decide, judge, match
 from metamers.matching.measures import MEASURES, pearson_r, snr_db, spearman_rho
 from metamers.matching.null import NullDistribution, null_distribution
-from metamers.matching.representation import SUMMARIES, Representation, represent
+from metamers.matching.representation import SUMMARIES, Representation, is_out_of_memory, represent
 from metamers.matching.verify import Verification, verify
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "SameDecision",
     "Verification",
     "decide",
+    "is_out_of_memory",
     "judge",
     "match",
     "null_distribution",

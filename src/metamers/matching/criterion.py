@@ -8,7 +8,7 @@ from torch import Tensor
 
 from metamers.errors import MetamersError, nearest
 from metamers.matching.measures import MEASURES
-from metamers.matching.null import NullDistribution
+from metamers.matching.null import QUANTILES, NullDistribution
 
 
 class Evidence(Protocol):
@@ -60,7 +60,7 @@ class Criterion:
         rows = torch.arange(n)
         for measure, quantile in self.above:
             assert null is not None
-            rows = rows[(evidence.measure(measure, rows) > null.quantile(measure, quantile)).cpu()]
+            rows = rows[exceeds(measure, evidence.measure(measure, rows), null.quantile(measure, quantile)).cpu()]
             if not len(rows):
                 return held
         same = evidence.same_class(rows) if self.same_decision else None
@@ -68,14 +68,28 @@ class Criterion:
         return held
 
 
+def exceeds(measure: str, values: Tensor, limit: float) -> Tensor:
+    """Whether values [N] of a measure lie above a limit of the null: bool [N].
+
+    A perfect correlation cannot be exceeded: where the null's limit is 1 (within 1e-6; a stage of few units ranks some
+    pairs of images alike), a correlation of 1 is enough.
+    """
+    if measure != "snr_db" and limit >= _PERFECT:
+        return values >= _PERFECT
+    return values > limit
+
+
+_PERFECT = 1 - 1e-6
 _COST = {"pearson_r": 0, "snr_db": 1, "spearman_rho": 2}
 
 
 def AboveNull(measure: str | None = None, quantile: str = "max") -> Criterion:  # noqa: N802 - reads as a condition
     """`measure` (all three where none is named) must exceed the null distribution's maximum, or a named quantile.
 
-    Raises MetamersError for an unknown measure.
+    Raises MetamersError for an unknown measure or quantile.
     """
+    if quantile not in ("max", *QUANTILES):
+        raise MetamersError(f"no null quantile {quantile!r}; choose max, {', '.join(QUANTILES)}")
     if measure is not None and measure not in MEASURES:
         raise MetamersError(f"no measure {measure!r}; choose one of {', '.join(MEASURES)}{nearest(measure, MEASURES)}")
     names = MEASURES if measure is None else (measure,)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metamers.matching.criterion import Criterion
+from metamers.matching.criterion import Criterion, exceeds
 from metamers.matching.measures import MEASURES, pearson_r, snr_db, spearman_rho
 from metamers.matching.null import NullDistribution
-from metamers.matching.representation import Representation, represent
+from metamers.matching.representation import Representation, in_batches, represent
 from metamers.models import StagedModel
 
 _FUNCTIONS = {"pearson_r": pearson_r, "spearman_rho": spearman_rho, "snr_db": snr_db}
@@ -66,25 +66,39 @@ def match(
 @torch.no_grad()
 def decide(model: StagedModel, signals: Tensor, batch_size: int = 64) -> Tensor:
     """The model's decisions, computed in batches: int64 [N] on the CPU."""
-    parts = [model.decide(x.to(model.device)).cpu() for x in signals.split(batch_size)]
-    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64)
+    if not len(signals):
+        return torch.empty(0, dtype=torch.int64)
+    return in_batches(lambda x: model.decide(x.to(model.device)).cpu(), signals, batch_size)
 
 
 def judge(evidence: Match, criterion: Criterion, null: NullDistribution | None) -> list[Judgement]:
     """The judgement of each row: `passed`, `failed`, `no null`, or `error` where the match is undefined."""
     n = len(evidence.reference)
     rows = torch.arange(n)
-    values = {name: evidence.measure(name, rows).tolist() for name in MEASURES}
-    same = evidence.same_class(rows)
-    held = criterion.holds(evidence, null, n)
+    known = _Known({name: evidence.measure(name, rows).cpu() for name in MEASURES}, evidence.same_class(rows))
+    held = criterion.holds(known, null, n)
     judgements = []
     for i in range(n):
-        measures = {name: _number(values[name][i]) for name in MEASURES}
-        same_class = None if same is None else bool(same[i])
+        measures = {name: _number(float(known.measures[name][i])) for name in MEASURES}
+        same_class = None if known.same is None else bool(known.same[i])
         judgements.append(
             Judgement(measures, same_class, *_verdict(measures, same_class, bool(held[i]), criterion, null))
         )
     return judgements
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Evidence that has been measured already."""
+
+    measures: dict[str, Tensor]
+    same: Tensor | None
+
+    def measure(self, name: str, rows: Tensor) -> Tensor:
+        return self.measures[name][rows]
+
+    def same_class(self, rows: Tensor) -> Tensor | None:
+        return None if self.same is None else self.same[rows]
 
 
 def _verdict(
@@ -96,7 +110,7 @@ def _verdict(
 ) -> tuple[str, str | None]:
     undefined = [name for name, _ in criterion.above if measures[name] is None]
     if undefined:
-        return "error", f"{undefined[0]} is undefined: the activation of the reference or of the metamer is constant"
+        return "error", f"{undefined[0]} is undefined: an activation is constant or not finite"
     if null is None and criterion.above:
         return "no null", None
     if held:
@@ -104,7 +118,7 @@ def _verdict(
     below = []
     for name, quantile in criterion.above:
         value, limit = measures[name], null.quantile(name, quantile) if null is not None else -torch.inf
-        if value is not None and not value > limit:
+        if value is not None and not exceeds(name, torch.tensor(value, dtype=torch.float64), limit):
             below.append(f"{name} {value:.4g} is not above the null's {quantile} {limit:.4g}")
     if criterion.same_decision and same is False:
         below.append("the model's decision differs from the reference's")

@@ -95,31 +95,36 @@ def null_distribution(
 
     The set is put in a random order (`seed`), and each stimulus is paired with those a little before it, so that all
     are used alike and memory is bounded (`memory`, bytes): activations stream through a window. Where the window is too
-    small for the pairs wanted, the set is run through again in another order. Fewer pairs are used where the set has no
-    more. Raises MetamersError where no pair has a defined measure.
+    small for the pairs wanted, the set is run through again in another order, and a pair may come again. Fewer pairs
+    are used where the set has no more. Raises MetamersError where no pair has a defined measure.
     """
     usable = different(stimuli)
-    n = len(usable)
-    pairs = min(pairs, n * (n - 1) // 2)
-    window = _window(pairs, n)
+    n_images, n_constant = len(usable), 0
+    pairs = min(pairs, math.comb(n_images, 2))
     blocks: list[NDArray[np.float32]] = []  # [3, pairs of a block]
-    found, n_constant = 0, 0
+    found = 0
     for run in itertools.count():
-        before = found
-        order = [usable[i] for i in np.random.default_rng([seed, run]).permutation(n)]
-        for block, constant in _stream(model, representation, stimuli, order, window, batch_size, memory):
+        order = [usable[i] for i in np.random.default_rng([seed, run]).permutation(len(usable))]
+        constant: list[bool] = []
+        window = _window(pairs, len(usable))
+        for block, is_constant in _stream(model, representation, stimuli, order, window, batch_size, memory):
             blocks.append(block[:, : pairs - found])
             found += blocks[-1].shape[1]
-            n_constant += constant if run == 0 else 0
+            constant += is_constant
             progress(found, pairs)
             if run > 0 and found == pairs:
                 break
-        if found in (pairs, before) or window == n - 1:
+        if run == 0:
+            usable = [i for i, is_constant in zip(order, constant, strict=True) if not is_constant]
+            n_constant = n_images - len(usable)
+            pairs = min(pairs, math.comb(len(usable), 2))
+        if found >= pairs:
             break
     if not found:
         raise MetamersError(f"stage {representation.name!r} is constant for {stimuli.name}: no match can be defined")
+    progress(found, found)
     measures = _summarize(np.hstack(blocks))
-    return NullDistribution(model.name, representation.name, stimuli.name, n, found, n_constant, seed, measures)
+    return NullDistribution(model.name, representation.name, stimuli.name, n_images, found, n_constant, seed, measures)
 
 
 def _window(pairs: int, n: int) -> int:
@@ -135,8 +140,8 @@ def _stream(
     window: int,
     batch_size: int,
     memory: float,
-) -> Iterator[tuple[NDArray[np.float32], int]]:
-    """For each block of stimuli, the measures [3, pairs] of its pairs with those up to `window` before, and how many of
+) -> Iterator[tuple[NDArray[np.float32], list[bool]]]:
+    """For each block of stimuli, the measures [3, pairs] of its pairs with those up to `window` before, and which of
     the block are constant."""
     kept: _Rows | None = None
     for start in range(0, len(order), batch_size):
@@ -146,7 +151,7 @@ def _stream(
             affordable = int(memory / (2 * rows.z.element_size() * rows.z.shape[1]))
             window = max(1, min(window, affordable))
         both = rows if kept is None else kept.followed_by(rows)
-        yield _measures(both, len(rows.z), window), int(rows.z[:, 0].isnan().sum())
+        yield _measures(both, len(rows.z), window), rows.z[:, 0].isnan().tolist()
         kept = both.last(window)
 
 
@@ -175,6 +180,11 @@ class _Rows:
     def last(self, n: int) -> "_Rows":
         return _Rows(*(column[-n:] for column in self._columns()))
 
+    def squared_distance(self, i: int, j: int) -> Tensor:
+        """||a - b||^2 of two rows, from their difference."""
+        spread = self.spread[i] * self.z[i] - self.spread[j] * self.z[j]
+        return spread.to(self.norm.dtype).square().sum() + len(spread) * (self.mean[i] - self.mean[j]) ** 2
+
     def _columns(self) -> tuple[Tensor, ...]:
         return self.z, self.ranks, self.mean, self.spread, self.norm
 
@@ -189,10 +199,14 @@ def _measures(rows: _Rows, n_new: int, window: int) -> NDArray[np.float32]:
     size = rows.z.shape[1]
     product = r * rows.spread[first_new:, None] * rows.spread + size * rows.mean[first_new:, None] * rows.mean
     squared = rows.norm[first_new:, None] ** 2 + rows.norm**2 - 2 * product
-    snr = 10 * torch.log10(rows.norm / squared.clamp(min=torch.finfo(squared.dtype).tiny).sqrt())
     # A constant row makes r NaN: its pairs are left out.
     chosen = (lag > 0) & (lag <= window) & ~r.isnan()
-    return torch.stack([r[chosen].float(), rho[chosen], snr[chosen].float()]).cpu().numpy()
+    # Of nearly equal activations nothing but rounding would be left of the difference of squares.
+    for new, old in (chosen & (squared < 1e-4 * rows.norm**2)).nonzero().tolist():
+        squared[new, old] = rows.squared_distance(first_new + new, old)
+    snr = 10 * torch.log10(rows.norm / squared.clamp(min=torch.finfo(squared.dtype).tiny).sqrt())
+    correlations = [x[chosen].float().clamp(-1, 1) for x in (r, rho)]
+    return torch.stack([correlations[0], correlations[1], snr[chosen].float()]).cpu().numpy()
 
 
 def _summarize(values: NDArray[np.float32]) -> dict[str, NullMeasure]:

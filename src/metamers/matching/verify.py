@@ -1,6 +1,6 @@
 """Proof from the written files alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,7 +31,8 @@ class Verification:
 
     altered: files that are missing or whose bytes differ from the record. changed: cells whose verdict is not the
     recorded one. matches: the table as measured now, with the column `recorded_verdict`. Cells without a file (verdict
-    `error`) and those with an altered file are not measured.
+    `error`) are not measured; those with an altered file (its own, its reference's or its null distribution's) are not
+    either, their verdict is `altered`.
     """
 
     n_cells: int
@@ -46,8 +47,16 @@ class Verification:
         return not self.altered and not self.changed
 
 
-def verify(run: Path | str, *, device: str = "cpu", progress: Progress = lambda done, total: None) -> Verification:
+def verify(
+    run: Path | str,
+    *,
+    models: Sequence[StagedModel] = (),
+    device: str = "cpu",
+    progress: Progress = lambda done, total: None,
+) -> Verification:
     """Read every written file of a run again, run the models on them, and recompute measures and verdicts.
+
+    models: those of the run that were given as Python objects and have no name to be loaded by.
 
     Raises MetamersError where there is no run, a record is damaged, or a model's weights are no longer the same.
     """
@@ -55,12 +64,12 @@ def verify(run: Path | str, *, device: str = "cpu", progress: Progress = lambda 
     batches = store.batches()
     if not batches:
         raise MetamersError(f"{run}: no finished batch to verify; run the command that makes it again, it resumes")
-    models = _models(store.study(), device)
+    by_name = _models(store.study(), {model.name: model for model in models}, device)
     total = sum(len(batch["cells"]) for batch in batches)
     rows: list[dict[str, Any]] = []
     altered: list[str] = []
     for batch in batches:
-        new_rows, new_altered = _verify_batch(store, batch, models)
+        new_rows, new_altered = _verify_batch(store, batch, by_name)
         rows += new_rows
         altered += new_altered
         progress(len(rows), total)
@@ -73,8 +82,9 @@ def verify(run: Path | str, *, device: str = "cpu", progress: Progress = lambda 
 def _verify_batch(
     store: Store, batch: Record, models: Callable[[str], StagedModel]
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    null, altered = _null(store, batch)
-    rows, intact = [], []
+    null_file, null_sha256 = batch["null_file"], batch["null_sha256"]
+    shared = [null_file] if null_file is not None and not _is_intact(store.path(null_file), null_sha256) else []
+    rows, intact, altered = [], [], list(shared)
     for cell in batch["cells"]:
         row = {**cell, "recorded_verdict": cell["verdict"]}
         bad = [
@@ -83,6 +93,7 @@ def _verify_batch(
             if file is not None and not _is_intact(store.path(file), digest)
         ]
         altered += bad
+        bad += shared
         if bad:
             row |= {"verdict": "altered", "reason": f"{bad[0]} is not the file that was recorded"}
         elif cell["file"] is not None and cell["verdict"] != "error":
@@ -90,6 +101,7 @@ def _verify_batch(
         rows.append(row)
     if intact:
         model = models(batch["model"])
+        null = None if null_file is None else NullDistribution.from_json(read_json(store.path(null_file)))
         representation = Representation.from_json(batch["representation"])
         signals, references = (_read([store.path(row[k]) for row in intact]) for k in ("file", "reference_file"))
         criterion = Criterion.from_json(batch["criterion"])
@@ -102,29 +114,26 @@ def _verify_batch(
     return rows, altered
 
 
-def _models(study: Record, device: str) -> Callable[[str], StagedModel]:
+def _models(study: Record, given: Mapping[str, StagedModel], device: str) -> Callable[[str], StagedModel]:
     entries = {entry["name"]: entry for entry in study["models"]}
 
     @cache
     def load(name: str) -> StagedModel:
         entry = entries[name]
-        if entry["spec"] is None:
-            raise MetamersError(f"model {name!r} was given as a Python object; verify it with the object's own script")
         size = tuple(entry["input_size"])
-        model = load_model(entry["spec"], weights=entry["weights"], input_size=size, device=device)
+        if name in given:
+            model = given[name].with_input_size(size).to(device)
+        elif entry["spec"] is None:
+            raise MetamersError(
+                f"model {name!r} was given as a Python object; verify in Python: metamers.verify(run, models=[model])"
+            )
+        else:
+            model = load_model(entry["spec"], weights=entry["weights"], input_size=size, device=device)
         if model.weights_hash() != entry["weights_hash"]:
-            raise MetamersError(f"{entry['spec']}: its weights have changed since the run was made; restore them")
+            raise MetamersError(f"model {name!r}: its weights have changed since the run was made; restore them")
         return model
 
     return load
-
-
-def _null(store: Store, batch: Record) -> tuple[NullDistribution | None, list[str]]:
-    if batch["null_file"] is None:
-        return None, []
-    path = store.path(batch["null_file"])
-    altered = [] if _is_intact(path, batch["null_sha256"]) else [batch["null_file"]]
-    return (NullDistribution.from_json(read_json(path)) if path.is_file() else None), altered
 
 
 def _is_intact(path: Path, digest: str) -> bool:
@@ -132,4 +141,8 @@ def _is_intact(path: Path, digest: str) -> bool:
 
 
 def _read(paths: list[Path]) -> Tensor:
-    return torch.stack([torch.from_numpy(read_image(path)).permute(2, 0, 1) for path in paths]).float() / 255
+    images = [read_image(path) for path in paths]
+    for path, image in zip(paths, images, strict=True):
+        if image.shape != images[0].shape:
+            raise MetamersError(f"{path}: {image.shape[:2]} pixels, unlike others of its batch; make the run anew")
+    return torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in images]).float() / 255

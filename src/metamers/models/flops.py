@@ -17,7 +17,7 @@ class FlopCount(TorchDispatchMode):
     total: int
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
 
     @classmethod

@@ -1,6 +1,7 @@
 """A network with named stages, the way every other package sees it."""
 
 import copy
+import operator
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, Self
@@ -318,9 +319,12 @@ def _patterns(stages: str | Sequence[str] | None) -> tuple[str, ...] | None:
 def _size(size: int | Sequence[int] | None, kind: str) -> tuple[int, int] | None:
     if size is None:
         return None
-    values = [size] if isinstance(size, int) else list(size)
+    try:
+        values = [operator.index(v) for v in (size if isinstance(size, Sequence) else [size])]
+    except TypeError:
+        values = []
     if len(values) == 1:
         values = [values[0] if kind == "image" else 1, values[0]]
-    if len(values) != 2 or any(int(v) != v or v < 1 for v in values):
+    if len(values) != 2 or min(values) < 1:
         raise MetamersError(f"input size {size!r} is not a number of pixels or (height, width)")
-    return int(values[0]), int(values[1])
+    return values[0], values[1]

@@ -1,6 +1,7 @@
 """A model as an observer: it names what it sees in the written files."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from metamers.labels import LabelSpace
@@ -14,13 +15,16 @@ def recognize(store: Store, observer: StagedModel) -> int:
     """Let `observer` name all metamers of a run and their references, and store its responses; how many are new.
 
     The files are read as written and fitted to the observer's input. What was answered before is not asked again.
+    Raises MetamersError for an observer without a decision.
     """
     cells = [cell for batch in store.batches() for cell in batch["cells"] if cell["file"] is not None]
     natural = {cell["reference_file"]: _natural(cell) for cell in cells}
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {("", "natural"): list(natural.values())}
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for file, reference in natural.items():
+        groups.setdefault(("", "natural", str(PurePosixPath(file).parent)), []).append(reference)
     for cell in cells:
         groups.setdefault((cell["model"], cell["stage"], cell["recipe"], str(cell["seed"])), []).append(cell)
-    return sum(_recognize_group(store, observer, key, group) for key, group in groups.items() if group)
+    return sum(_recognize_group(store, observer, key, group) for key, group in groups.items())
 
 
 def _recognize_group(store: Store, observer: StagedModel, key: Sequence[str], cells: list[dict[str, Any]]) -> int:

@@ -88,18 +88,6 @@ def draw(split: str, seed: int, index: int, size: int = 64) -> NDArray[np.uint8]
     return pixels
 
 
-def contact_sheet(images: StimulusSet, columns: int = 8, enlarge: int = 2) -> Image.Image:
-    """All images of a set of one size on one sheet, in order, row by row, each enlarged by a whole factor."""
-    first = images.pixels(0)
-    height, width = first.shape[0] * enlarge, first.shape[1] * enlarge
-    rows = -(-len(images) // columns)
-    sheet = Image.new("RGB", (columns * (width + 4) + 4, rows * (height + 4) + 4), "white")
-    for i in range(len(images)):
-        tile = Image.fromarray(images.pixels(i)).resize((width, height), Image.Resampling.NEAREST)
-        sheet.paste(tile, (4 + i % columns * (width + 4), 4 + i // columns * (height + 4)))
-    return sheet
-
-
 @cache
 def _glyph(name: str) -> Image.Image:
     """The object's silhouette, its longer side filling three quarters of a square gray image."""

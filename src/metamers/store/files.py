@@ -12,6 +12,8 @@ from typing import Any
 
 from metamers.errors import MetamersError
 
+_TEMPORARY = ".tmp"
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, sync it and rename it, so that `path` is never seen half-written.
@@ -20,7 +22,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     with clear_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=_TEMPORARY)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -31,6 +33,11 @@ def write_whole(path: Path, content: bytes) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that `write_whole` had not finished when its process was killed."""
+    return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -68,7 +75,7 @@ def clear_disk_errors(path: Path) -> Iterator[None]:
         elif error.errno == errno.ENAMETOOLONG:
             problem = "the path is too long for this disk; choose a shorter --out"
         else:
-            raise
+            problem = f"{error.strerror or error}; mend that and run the same command again, it resumes"
         raise MetamersError(f"{path}: {problem}") from error
 
 

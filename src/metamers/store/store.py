@@ -8,7 +8,7 @@ import yaml
 
 from metamers.errors import MetamersError
 from metamers.store.cell import slug
-from metamers.store.files import clear_disk_errors, read_json, sha256, write_json, write_whole
+from metamers.store.files import clear_disk_errors, is_temporary, read_json, sha256, write_json, write_whole
 
 Record = dict[str, Any]
 
@@ -32,16 +32,25 @@ class Store:
 
     def begin(self, study: Mapping[str, Any]) -> None:
         """Start or continue `study` here. Raises MetamersError where another study, or something else, is."""
+        self.require_free()
         if (self.folder / "study.yaml").is_file():
             differing = _first_difference(self.study(), study)
             if differing:
                 raise MetamersError(f"{self.folder}: holds another study (its {differing}); choose another --out")
             return
-        with clear_disk_errors(self.folder):
-            if self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
-                raise MetamersError(f"{self.folder}: exists and is not a run; choose a new or empty --out")
         text = yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True)
         write_whole(self.folder / "study.yaml", text.encode())
+
+    def require_free(self) -> None:
+        """Raises MetamersError where something is that is no run."""
+        with clear_disk_errors(self.folder):
+            if (self.folder / "study.yaml").is_file():
+                return
+            # What a killed process left of its first file is nothing.
+            if self.folder.is_file() or (
+                self.folder.is_dir() and any(not is_temporary(path) for path in self.folder.iterdir())
+            ):
+                raise MetamersError(f"{self.folder}: exists and is not a run; choose a new or empty --out")
 
     def study(self) -> Record:
         """The study as resolved."""
@@ -115,13 +124,17 @@ def record_id(parts: Sequence[str], readable: str) -> str:
     return f"{slug(readable)[:80]}-{digest[:12]}"
 
 
-def _first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
-    for key in [*old, *(k for k in new if k not in old)]:
-        if key not in _INCIDENTAL and old.get(key) != new.get(key):
-            return f"{key} is {_short(old.get(key))}, not {_short(new.get(key))}"
-    return None
+def _first_difference(old: Any, new: Any, where: str = "") -> str | None:
+    """Where two studies differ first, as `recipe steps is 20, not 400`."""
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        old, new = dict(enumerate(old, 1)), dict(enumerate(new, 1))
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = [key for key in dict.fromkeys([*old, *new]) if where or key not in _INCIDENTAL]
+        found = (_first_difference(old.get(key), new.get(key), f"{where} {key}".strip()) for key in keys)
+        return next(filter(None, found), None)
+    return None if old == new else f"{where} is {_short(old)}, not {_short(new)}"
 
 
 def _short(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return text if len(text) <= 40 else text[:37] + "..."

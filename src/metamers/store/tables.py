@@ -53,15 +53,15 @@ def read_table(store: Store, name: str) -> "pd.DataFrame":
     if not path.is_file():
         return build_tables(store)[name]
     columns = pd.read_csv(path, nrows=0).columns
-    types = {column: _TYPES.get(column, "float64") for column in columns}
-    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])  # type: ignore[arg-type]
+    types: Any = {column: _TYPES.get(column, "float64") for column in columns}
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
 
 
 def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> "pd.DataFrame":
     import pandas as pd
 
     data = {
-        column: pd.Series([row.get(column) for row in rows], dtype=_TYPES.get(column, \"float64\")) for column in columns
+        column: pd.Series([row.get(column) for row in rows], dtype=_TYPES.get(column, "float64")) for column in columns
     }
     return pd.DataFrame(data, columns=list(columns))
 

@@ -2,17 +2,21 @@
 
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from metamers.errors import MetamersError
 from metamers.matching import NullDistribution, Representation, null_distribution
+from metamers.matching.null import MIN_GIVEN, MIN_OWN, different
 from metamers.stimuli import encode_png
 from metamers.store import Cell, Record, Store, build_tables, read_json, record_id, sha256, write_json
+from metamers.study.batches import require_matchable, synthesize_each
 from metamers.study.plan import Batch, ModelTask, Settings, cut_batches, describe_study
-from metamers.synthesis import choose_null_set, default_criterion, synthesize_batch
+from metamers.synthesis import choose_null_set, default_criterion
 
 Progress = Callable[[float, float, str], None]
 """Called with the work done, the work in all (in batches), and what is being done."""
@@ -25,34 +29,45 @@ def run_local(
     *,
     command: str = "",
     progress: Progress = lambda done, total, what: None,
+    say: Callable[[str], None] = lambda note: None,
 ) -> Store:
     """Make all cells of a study in the folder `out`; what is there already is not made again.
 
-    Raises MetamersError for a folder that holds another study, or that cannot be written.
+    `say` is called with each thing to know before the work: notes of the models, and that there is no null.
+
+    Raises MetamersError for a folder that holds another study, or that cannot be written, and, before anything is
+    written, where no cell can be made.
     """
     store = Store(out)
+    store.require_free()
+    require_matchable(tasks)
     store.begin(describe_study(tasks, settings, command))
+    for note in dict.fromkeys(note for task in tasks for note in (*task.model.notes, *_null_notes(task, settings))):
+        say(note)
     total = sum(len(task.representations) * _batches_per_stage(task, settings) for task in tasks)
     done = 0
     for task in tasks:
-        pngs = [encode_png(task.stimuli.read([i])[0]) for i in range(len(task.stimuli))]
+        pngs = (encode_png(task.stimuli.read([i])[0]) for i in range(len(task.stimuli)))
         references = store.add_references(_size_name(task), zip(task.stimuli.ids, pngs, strict=True))
         for representation in task.representations:
-            progress(done, total, f"{task.model.name} {representation.name}: null")
-            null, null_path = _null(store, task, representation, settings)
-            null_key = None if null_path is None else null_path.stem
-            for batch in cut_batches(task, settings, null_key, representation):
+            what = f"{task.model.name} {representation.name}"
+            progress(done, total, f"{what}: null")
+            null = _null(store, task, representation, settings, _within_null(progress, done, total, what))
+            for batch in cut_batches(task, settings, null.key, representation):
                 if not store.has_batch(batch.id):
-                    _make(store, batch, settings, references, null, null_path, _within(progress, done, total, batch))
+                    _make(store, batch, settings, references, null, _within_batch(progress, done, total, what))
                 done += 1
-                progress(done, total, f"{task.model.name} {representation.name}")
+                progress(done, total, what)
     build_tables(store)
     return store
 
 
-def _within(progress: Progress, done: int, total: int, batch: Batch) -> Callable[[int, int, int], None]:
+def _within_null(progress: Progress, done: int, total: int, what: str) -> Callable[[int, int], None]:
+    return lambda found, pairs: progress(done, total, f"{what}: null, {found / pairs:.0%} of the pairs")
+
+
+def _within_batch(progress: Progress, done: int, total: int, what: str) -> Callable[[int, int, int], None]:
     """The progress within a batch, given step, limit and stimuli left."""
-    what = f"{batch.task.model.name} {batch.representation.name}"
     return lambda step, limit, active: progress(done + step / limit, total, f"{what}: {active} left")
 
 
@@ -65,23 +80,55 @@ def _size_name(task: ModelTask) -> str:
     return f"{height}x{width}" + ("-gray" if task.stimuli.channels == 1 else "")
 
 
+def _null_notes(task: ModelTask, settings: Settings) -> tuple[str, ...]:
+    """What to say where there are too few stimuli for a null distribution."""
+    given = settings.null_stimuli
+    if choose_null_set(task.stimuli, given) is not None:
+        return ()
+    need = f"--null-stimuli with {MIN_GIVEN} different ones, or {MIN_OWN} stimuli"
+    if given is not None:
+        need = f"{MIN_GIVEN} different --null-stimuli"
+    n = len(different(task.stimuli if given is None else given))
+    return (f"metamers are made but not judged (verdict 'no null'): that takes {need}; given: {n}",)
+
+
+@dataclass(frozen=True)
+class _Null:
+    """The null distribution of a model and representation and its file; without one, perhaps why."""
+
+    distribution: NullDistribution | None = None
+    path: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str | None:
+        return None if self.path is None else self.path.stem
+
+
 def _null(
-    store: Store, task: ModelTask, representation: Representation, settings: Settings
-) -> tuple[NullDistribution | None, Path | None]:
+    store: Store,
+    task: ModelTask,
+    representation: Representation,
+    settings: Settings,
+    progress: Callable[[int, int], None],
+) -> _Null:
     """The null distribution of a model and representation, from the store where it is there already."""
     stimuli = choose_null_set(task.stimuli, settings.null_stimuli)
     if stimuli is None:
-        return None, None
+        return _Null()
     key = record_id(
         [task.model.weights_hash(), str(representation.to_json()), stimuli.set_hash(), str(settings.null_pairs)],
         stimuli.name.rsplit("/", 1)[-1],
     )
     path = store.null_path(task.model.name, representation.name, key)
     if path.is_file():
-        return NullDistribution.from_json(read_json(path)), path
-    null = null_distribution(task.model, representation, stimuli, pairs=settings.null_pairs)
+        return _Null(NullDistribution.from_json(read_json(path)), path)
+    try:
+        null = null_distribution(task.model, representation, stimuli, pairs=settings.null_pairs, progress=progress)
+    except MetamersError as error:  # one stage without a null does not stop the others
+        return _Null(notes=(f"no null: {error}",))
     write_json(path, null.to_json())
-    return null, path
+    return _Null(null, path)
 
 
 def _make(
@@ -89,28 +136,18 @@ def _make(
     batch: Batch,
     settings: Settings,
     references: dict[str, tuple[str, str]],
-    null: NullDistribution | None,
-    null_path: Path | None,
+    null: _Null,
     on_step: Callable[[int, int, int], None],
 ) -> None:
     """Synthesize a batch, write its files and then its record."""
     model = batch.task.model
     criterion = default_criterion(model) if settings.criterion is None else settings.criterion
-    result = synthesize_batch(
-        model,
-        batch.representation,
-        batch.task.stimuli[list(batch.rows)],
-        recipe=settings.recipe,
-        seed=batch.seed,
-        null=null,
-        criterion=criterion,
-        progress=on_step,
-    )
+    made = synthesize_each(batch, settings.recipe, null.distribution, criterion, on_step)
     files: dict[str, bytes] = {}
-    for cell, signal in zip(result.cells, result.signals, strict=True):
+    for cell, signal in zip(made.cells, made.signals, strict=True):
         cell |= dict(zip(("reference_file", "reference_sha256"), references[cell["reference"]], strict=True))
         cell |= {"file": None, "sha256": None}
-        if cell["verdict"] != "error":
+        if cell["verdict"] != "error" and signal is not None:
             key = Cell(cell["model"], cell["stage"], cell["recipe"], cell["reference"], cell["seed"])
             content = encode_png(signal)
             cell |= {"file": f"{key.file_stem}.png", "sha256": sha256(content)}
@@ -118,11 +155,12 @@ def _make(
     record: Record = {
         **{"id": batch.id, "model": model.name, "stage": batch.representation.name, "recipe": settings.recipe.name},
         **{"representation": batch.representation.to_json(), "criterion": criterion.to_json()},
-        "null_file": None if null_path is None else null_path.relative_to(store.folder).as_posix(),
-        "null_sha256": None if null_path is None else sha256(null_path.read_bytes()),
+        "null_file": None if null.path is None else null.path.relative_to(store.folder).as_posix(),
+        "null_sha256": None if null.path is None else sha256(null.path.read_bytes()),
         **{"versions": versions(), "device": str(model.device)},
-        "seconds": round(sum(cell["seconds"] for cell in result.cells), 3),
-        "cells": result.cells,
+        "notes": [*made.notes, *null.notes],
+        "seconds": round(sum(cell["seconds"] for cell in made.cells), 3),
+        "cells": made.cells,
     }
     store.commit(record, files)
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from metamers.errors import MetamersError
 from metamers.matching import Criterion, Representation
 from metamers.models import StagedModel
 from metamers.stimuli import StimulusSet
-from metamers.store import record_id
+from metamers.store import record_id, sha256
 from metamers.synthesis import Recipe
 
 
@@ -23,7 +24,10 @@ class ModelTask:
 
 @dataclass(frozen=True)
 class Settings:
-    """What all batches of a study share. `null_stimuli` None: the stimuli themselves, where they are many enough."""
+    """What all batches of a study share. `null_stimuli` None: the stimuli themselves, where they are many enough.
+
+    Raises MetamersError for counts below 1, and for seeds that are none or repeated.
+    """
 
     recipe: Recipe
     criterion: Criterion | None
@@ -31,6 +35,13 @@ class Settings:
     null_stimuli: StimulusSet | None = None
     null_pairs: int = 1_000_000
     batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        for name in ("null_pairs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise MetamersError(f"{name} {getattr(self, name)}: give at least 1")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise MetamersError(f"seeds {list(self.seeds)}: give at least one, and each once")
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,10 @@ def describe_study(tasks: Sequence[ModelTask], settings: Settings, command: str)
             }
             for task in tasks
         ],
-        "stimuli": {"spec": stimuli.name, "n": len(stimuli), "hash": stimuli.set_hash()},
+        "stimuli": {
+            **{"spec": stimuli.name, "n": len(stimuli), "hash": stimuli.set_hash()},
+            "labels_hash": sha256(json.dumps([stimuli.ids, stimuli.labels]).encode()),
+        },
         "null_stimuli": None if null is None else {"spec": null.name, "n": len(null), "hash": null.set_hash()},
         "null_pairs": settings.null_pairs,
         "recipe": settings.recipe.to_json(),

@@ -3,7 +3,6 @@
 from metamers.synthesis.metamers import (
     Result,
     choose_null_set,
-    choose_representation,
     default_criterion,
     fit_to_model,
     synthesize,
@@ -17,7 +16,6 @@ __all__ = [
     "Recipe",
     "Result",
     "choose_null_set",
-    "choose_representation",
     "default_criterion",
     "fit_to_model",
     "recipe_named",

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from metamers.matching import Representation, represent
+from metamers.errors import MetamersError
+from metamers.matching import Representation, is_out_of_memory, represent
 from metamers.models import StagedModel
 from metamers.synthesis.optimizers import make_optimizer
 from metamers.synthesis.penalties import PENALTY_FUNCTIONS
@@ -46,6 +47,8 @@ class Search:
     n_steps: list[int]
     traces: list[Trace]
     problems: list[str | None]
+    relus_passed: int | None
+    """Stages whose ReLU was given an identity gradient; None where the recipe does not ask for it."""
 
 
 def search(
@@ -64,7 +67,7 @@ def search(
     """
     try:
         return _Batch(model, representation, references, starts, recipe).run(is_metamer, progress)
-    except (torch.OutOfMemoryError, RuntimeError) as error:
+    except RuntimeError as error:
         if len(references) == 1 or not is_out_of_memory(error):
             raise
     if model.device.type == "cuda":
@@ -75,13 +78,8 @@ def search(
         judge = None if is_metamer is None else (lambda r, x, offset=offset: is_metamer(r + offset, x))
         parts.append(search(model, representation, references[rows], starts[rows], recipe, judge, progress))
     a, b = parts
-    return Search(torch.cat([a.raw, b.raw]), a.n_steps + b.n_steps, a.traces + b.traces, a.problems + b.problems)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or the CPU."""
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
+    raw, relus = torch.cat([a.raw, b.raw]), b.relus_passed if a.relus_passed is None else a.relus_passed
+    return Search(raw, a.n_steps + b.n_steps, a.traces + b.traces, a.problems + b.problems, relus)
 
 
 class _Batch:
@@ -103,6 +101,7 @@ class _Batch:
         if recipe.channels_last and self.x.ndim == 4:
             self.x = self.x.contiguous(memory_format=torch.channels_last)
         self.best_x, self.best_error = self.x, torch.full_like(self.size, torch.inf)
+        self.relus_passed: int | None = None
         self.optimizer = make_optimizer(recipe.optimizer)
         self.step_size = recipe.step_size * (published_scale(self.x, model.kind) if recipe.scale_step else 1.0)
 
@@ -111,38 +110,43 @@ class _Batch:
             if not len(self.rows):
                 break
             last = step == self.recipe.steps
-            error, gradient = self._loss(with_gradient=not last)
+            error, loss, gradient = self._loss(with_gradient=not last)
             if self.recipe.keep_best:
                 self._remember(error)
             if step % CHECK_EVERY == 0 or last:
                 progress(step, self.recipe.steps, len(self.rows))
                 stay = self._check(step, error, is_metamer, last)
                 if len(stay) < len(self.rows):
-                    error, gradient = error[stay.to(error.device)], gradient[stay.to(error.device)]
+                    here = stay.to(self.x.device)
+                    loss, gradient = loss[here], gradient[here]
                     self._keep(stay)
             if not last and len(self.rows):
-                x = self.optimizer.step(self.x, error, gradient, self.step_size * schedule(self.recipe, step))
+                x = self.optimizer.step(self.x, loss, gradient, self.step_size * schedule(self.recipe, step))
                 self.x = x.clamp_(0, 1)
-        return Search(self.raw, self.n_steps, self.traces, self.problems)
+        return Search(self.raw, self.n_steps, self.traces, self.problems, self.relus_passed)
 
-    def _loss(self, with_gradient: bool) -> tuple[Tensor, Tensor]:
-        """Each stimulus's relative error [n], and the gradient of its loss [n, ...]."""
+    def _loss(self, with_gradient: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Each stimulus's relative error [n], its loss [n] and the gradient of its loss [n, ...]."""
         recipe = self.recipe
         x = self.x.detach().requires_grad_(with_gradient)
         with torch.set_grad_enabled(with_gradient):
             activations = self.model.activations(x, self.representation.stages, precision=recipe.precision)
             if with_gradient and recipe.relu_gradient == "identity":
-                pass_gradient_through_relu(activations.values())
+                self.relus_passed = pass_gradient_through_relu(activations.values())
             difference = self.representation.of(activations) - self.target
             error = torch.linalg.vector_norm(difference, dim=1) / self.size
             if not with_gradient:
-                return error, torch.empty_like(x)
+                return error, error, torch.empty_like(x)
             loss = error if recipe.loss == "norm" else error.square()
             if recipe.penalty is not None:
                 penalty = PENALTY_FUNCTIONS[recipe.penalty] if isinstance(recipe.penalty, str) else recipe.penalty
-                loss = loss + recipe.penalty_weight * penalty(x)
+                added = penalty(x)
+                if added.shape != loss.shape:
+                    shape = list(added.shape)
+                    raise MetamersError(f"the penalty gave shape {shape} for {len(x)} stimuli; it must give [N]")
+                loss = loss + recipe.penalty_weight * added
             (gradient,) = torch.autograd.grad(loss.sum(), x)
-        return error.detach(), gradient
+        return error.detach(), loss.detach(), gradient
 
     def _remember(self, error: Tensor) -> None:
         better = error < self.best_error
@@ -203,13 +207,13 @@ def published_scale(x: Tensor, kind: str) -> float:
 def has_settled(trace: Trace) -> bool:
     """Whether the SNR gained less than 0.1 dB over the last 100 steps."""
     snr = trace.snr_db
-    return len(snr) > GAIN_CHECKS and snr[-1] - snr[-1 - GAIN_CHECKS] < GAIN_DB
+    return len(snr) > GAIN_CHECKS and not snr[-1] - snr[-1 - GAIN_CHECKS] >= GAIN_DB  # an exact match gives inf - inf
 
 
 def has_stalled(trace: Trace) -> bool:
     """Whether the best SNR gained less than 0.1 dB over the last 400 steps."""
     snr = trace.snr_db
-    return len(snr) > STALL_CHECKS and max(snr[-STALL_CHECKS:]) - max(snr[:-STALL_CHECKS]) < GAIN_DB
+    return len(snr) > STALL_CHECKS and not max(snr[-STALL_CHECKS:]) - max(snr[:-STALL_CHECKS]) >= GAIN_DB
 
 
 def _problem(target: Tensor) -> str | None:

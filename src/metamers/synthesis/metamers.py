@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +19,7 @@ from metamers.matching import (
     judge,
     match,
     null_distribution,
+    represent,
 )
 from metamers.matching.null import MIN_GIVEN, MIN_OWN, different
 from metamers.models import StagedModel
@@ -36,8 +38,8 @@ class Result:
     """Metamers of N references and their judgement.
 
     signals: what the written files decode to, float [N, C, H, W] in [0, 1]; raw: the values before rounding.
-    matches: the table `matches`, one row per reference. cells: the same with traces and reasons, as stored.
-    representations: of the raw values, float [N, D], only where asked for.
+    matches: the table `matches`, one row per reference. cells: the same with traces and reasons, as stored. notes: what
+    must be said of how they were made.
     """
 
     signals: Tensor
@@ -45,6 +47,7 @@ class Result:
     matches: "pd.DataFrame"
     cells: list[dict[str, Any]] = field(repr=False)
     null: NullDistribution | None = field(repr=False)
+    notes: tuple[str, ...] = ()
 
 
 def synthesize(
@@ -72,7 +75,8 @@ def synthesize(
     are different, else the verdict is `no null`. criterion: by default all measures above the null's maximum and, for a
     model with a decision, the same decision. start: signals to start from in place of noise, one for each stimulus.
 
-    Raises MetamersError for an unknown stage, recipe or option, and for stimuli that do not fit the model.
+    Raises MetamersError for an unknown stage, recipe or option, for stimuli that do not fit the model, and for a null
+    distribution of another model or stage.
 
     >>> import metamers
     >>> images = metamers.load_stimuli("bundled:pictograms?n=2")
@@ -81,12 +85,21 @@ def synthesize(
     (torch.Size([2, 3, 64, 64]), ['no null', 'no null'])
     """
     chosen = recipe_named(recipe).with_options(**options)
-    representation = choose_representation(model, stage, stage_weights, objective, channels, tokens)
+    representation = Representation(
+        (stage,) if isinstance(stage, str) else tuple(stage),
+        tuple(stage_weights),
+        objective,
+        None if channels is None else tuple(channels),
+        None if tokens is None else tuple(tokens),
+    )
+    if not len(stimuli):
+        raise MetamersError(f"'{stimuli.name}': no stimuli; give at least one")
+    if start is not None:
+        _require_one_each(start, len(stimuli))
     model, stimuli = fit_to_model(model, stimuli)
+    represent(model, stimuli.read([0]), representation)  # what is unknown shows before work is spent
     criterion = default_criterion(model) if criterion is None else criterion
-    if not isinstance(null, NullDistribution):
-        null_set = choose_null_set(stimuli, null)
-        null = None if null_set is None else null_distribution(model, representation, null_set)
+    null = _null(model, representation, stimuli, null)
     parts = [
         synthesize_batch(
             model,
@@ -103,7 +116,8 @@ def synthesize(
     ]
     cells = [cell for part in parts for cell in part.cells]
     signals, raw = torch.cat([p.signals for p in parts]), torch.cat([p.raw for p in parts])
-    return Result(signals, raw, store.matches(cells), cells, null)
+    notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    return Result(signals, raw, store.matches(cells), cells, null, notes)
 
 
 def synthesize_batch(
@@ -119,6 +133,8 @@ def synthesize_batch(
     progress: Progress = lambda step, limit, active: None,
 ) -> Result:
     """One batch of cells of one model, representation, recipe and seed; arguments as of `synthesize`, resolved."""
+    if not criterion.above and not (criterion.same_decision and model.has_decision):
+        raise MetamersError(f"criterion '{criterion}' leaves nothing to hold for {model.name}; add AboveNull()")
     begun = time.monotonic()
     references = stimuli.read()
     cells = [store.Cell(model.name, representation.name, recipe.name, reference, seed) for reference in stimuli.ids]
@@ -129,7 +145,8 @@ def synthesize_batch(
         return criterion.holds(evidence, null, len(rows))
 
     judged_early = is_metamer if null is not None or not criterion.above else None
-    found = search(model, representation, references, starts, recipe, judged_early, progress)
+    searched = _prepared(model, recipe.channels_last, recipe.compile)
+    found = search(searched, representation, references, starts, recipe, judged_early, progress)
     signals = as_written(found.raw)
     judgements = judge(match(model, representation, references, signals), criterion, null)
     seconds = (time.monotonic() - begun) / len(cells)
@@ -151,7 +168,15 @@ def synthesize_batch(
                 **{"n_steps": found.n_steps[i], "seconds": round(seconds, 3), "trace": _trace(found, i)},
             }
         )
-    return Result(signals, found.raw, store.matches(records), records, null)
+    notes = _relu_note(representation, found.relus_passed)
+    return Result(signals, found.raw, store.matches(records), records, null, notes)
+
+
+@lru_cache(maxsize=1)
+def _prepared(model: StagedModel, channels_last: bool, compiled: bool) -> StagedModel:
+    """The model as a recipe wants it while searching; kept, as compiling takes long."""
+    model = model.channels_last() if channels_last else model
+    return model.compiled() if compiled else model
 
 
 def start_signals(
@@ -160,34 +185,13 @@ def start_signals(
     """Where each cell's search starts: noise from the cell's own seed, or the given stimuli. Float [N, C, H, W]."""
     if start is None:
         return torch.stack([START_NOISE[recipe.start](shape, recipe.start_std, cell_generator(c)) for c in cells])
-    signals = start.fit((shape[1], shape[2]), shape[0]).read()
-    if len(signals) != len(cells):
-        raise MetamersError(f"{len(signals)} start stimuli for {len(cells)} references; give one for each")
-    return signals
+    _require_one_each(start, len(cells))
+    return start.fit((shape[1], shape[2]), shape[0]).read()
 
 
 def as_written(signals: Tensor) -> Tensor:
     """What an 8-bit file of the signals decodes to: float in [0, 1], rounded (not truncated) to 255ths."""
     return (signals.clamp(0, 1) * 255).round() / 255
-
-
-def choose_representation(
-    model: StagedModel,
-    stage: str | Sequence[str],
-    weights: Sequence[float] = (),
-    objective: str | Callable[[Tensor], Tensor] = "activation",
-    channels: Sequence[int] | None = None,
-    tokens: Sequence[int] | None = None,
-) -> Representation:
-    """The representation at a stage, or at several stages together."""
-    stages = (stage,) if isinstance(stage, str) else tuple(stage)
-    return Representation(
-        stages,
-        tuple(weights),
-        objective,
-        None if channels is None else tuple(channels),
-        None if tokens is None else tuple(tokens),
-    )
 
 
 def fit_to_model(model: StagedModel, stimuli: StimulusSet) -> tuple[StagedModel, StimulusSet]:
@@ -215,6 +219,36 @@ def choose_null_set(stimuli: StimulusSet, given: StimulusSet | None) -> Stimulus
 def default_criterion(model: StagedModel) -> Criterion:
     """The published criterion, without the decision for a model that makes none."""
     return PUBLISHED if model.has_decision else Criterion(PUBLISHED.above)
+
+
+def _null(
+    model: StagedModel,
+    representation: Representation,
+    stimuli: StimulusSet,
+    given: StimulusSet | NullDistribution | None,
+) -> NullDistribution | None:
+    if isinstance(given, NullDistribution):
+        if (given.model, given.stage) != (model.name, representation.name):
+            raise MetamersError(
+                f"the null distribution is of {given.model} {given.stage}, not of {model.name} {representation.name}; "
+                "give that one's, or the stimuli to make it from"
+            )
+        return given
+    chosen = choose_null_set(stimuli, given)
+    return None if chosen is None else null_distribution(model, representation, chosen)
+
+
+def _require_one_each(start: StimulusSet, n: int) -> None:
+    if len(start) != n:
+        raise MetamersError(f"{len(start)} start stimuli for {n} references; give one for each")
+
+
+def _relu_note(representation: Representation, passed: int | None) -> tuple[str, ...]:
+    if passed is None or passed == len(representation.stages):
+        return ()
+    if passed == 0:
+        return (f"stage {representation.name} does not end in a ReLU: its gradient is the true one",)
+    return (f"{passed} of the stages {representation.name} end in a ReLU: the gradient of the others is the true one",)
 
 
 def _trace(found: Search, i: int) -> dict[str, list[Any]]:

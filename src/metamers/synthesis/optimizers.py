@@ -57,14 +57,14 @@ class LBFGS:
     """Limited-memory BFGS with a trial step for each stimulus.
 
     Each call judges the last trial: where the loss fell it is taken, and the step grows again; elsewhere the search
-    goes back and halves its step, and after ten halvings forgets its history. The inverse Hessian is applied in its compact
-    form (Byrd, Nocedal & Schnabel, 1994, Math. Program. 63, theorem 2.2), so that each step reads the history twice.
-    Before there is a history, the step has root mean square `step_size`.
+    goes back and halves its step, and after ten halvings forgets its history. The inverse Hessian is applied in its
+    compact form (Byrd, Nocedal & Schnabel, 1994, Math. Program. 63, theorem 2.2), so that each step reads the history
+    twice. Before there is a history, the step has root mean square `step_size`.
     """
 
     smallest_scale = 2.0**-10
 
-    def __init__(self, memory: int = 10) -> None:
+    def __init__(self, memory: int = 20) -> None:
         self.memory = memory
         self.started = False
 
@@ -80,7 +80,7 @@ class LBFGS:
     def keep(self, rows: Tensor) -> None:
         """See `Optimizer`."""
         if self.started:
-            for name in ("x", "gradient", "loss", "scale", "pairs", "products", "usable", "newest"):
+            for name in ("x", "gradient", "loss", "scale", "pairs", "products", "slopes", "usable", "newest"):
                 setattr(self, name, getattr(self, name)[rows])
 
     def _start(self, x: Tensor, loss: Tensor, gradient: Tensor) -> None:
@@ -88,7 +88,8 @@ class LBFGS:
         self.x, self.gradient, self.loss = x.clone(), gradient.clone(), loss.clone()
         self.scale = torch.ones_like(loss)
         self.pairs = x.new_zeros(n, 2 * m, size)  # changes of x, then changes of the gradient
-        self.products = x.new_zeros(n, 2 * m, 2 * m)
+        self.products = x.new_zeros(n, 2 * m, 2 * m)  # of the pairs with each other
+        self.slopes = x.new_zeros(n, 2 * m)  # of the pairs with the gradient
         self.usable = torch.zeros(n, m, dtype=torch.bool, device=x.device)
         self.newest = torch.full((n,), m - 1, device=x.device)
         self.started = True
@@ -107,11 +108,14 @@ class LBFGS:
         slot = (self.newest + 1) % m
         curved = (s * y).sum(1) > 1e-10 * (s * s).sum(1)
         learned = (taken & curved)[:, None]
-        for place, vector in ((slot, s), (m + slot, y)):
+        places = (slot, m + slot)
+        for place, vector in zip(places, (s, y), strict=True):
             self.pairs[rows, place] = torch.where(learned, vector, self.pairs[rows, place])
-            products = (self.pairs @ self.pairs[rows, place][:, :, None]).squeeze(2)
-            self.products[rows, place] = products
-            self.products[rows, :, place] = products
+        products = torch.stack([s, y, self.gradient], 1) @ self.pairs.mT
+        self.slopes = products[:, 2]
+        for place, row in zip(places, products.unbind(1), strict=False):
+            self.products[rows, place] = torch.where(learned, row, self.products[rows, place])
+            self.products[rows, :, place] = self.products[rows, place]
         self.usable[rows, slot] |= learned[:, 0]
         self.newest = torch.where(learned[:, 0], slot, self.newest)
 
@@ -129,7 +133,7 @@ class LBFGS:
         mask = torch.cat([used, used], 1)
         products = self.products.gather(1, both[:, :, None].expand(-1, -1, 2 * m))
         products = products.gather(2, both[:, None].expand(-1, 2 * m, -1)) * mask[:, :, None] * mask[:, None]
-        slopes = (self.pairs @ g[:, :, None]).squeeze(2).gather(1, both) * mask
+        slopes = self.slopes.gather(1, both) * mask
         exact = products if g.device.type == "mps" else products.double()
         sg, yg = slopes.to(exact.dtype).split(m, 1)
         sy, yy = exact[:, :m, m:], exact[:, m:, m:]

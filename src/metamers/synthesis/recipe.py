@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -37,7 +38,8 @@ class Recipe:
     start: `noise` (Gaussian around mid-range, `start_std`) or `pink` (amplitude 1/f) noise.
     relu_gradient: `identity` passes the gradient through the ReLU whose output is the stage's output.
     penalty: `total_variation` or a function, added to the loss times `penalty_weight`.
-    precision: of the forward pass while searching: `float32`, or `bfloat16` autocast. Verdicts are always float32.
+    precision: of the forward pass while searching: `float32`, or `bfloat16` autocast. channels_last, compile: lay the
+    weights out channels last, or run `torch.compile`, while searching. Verdicts are always of the plain float32 model.
 
     Raises MetamersError for values out of range.
     """
@@ -57,7 +59,7 @@ class Recipe:
     start_std: float = 0.05
     relu_gradient: str = "true"
     penalty: str | Penalty | None = None
-    penalty_weight: float = 0.0
+    penalty_weight: float = 1.0
     precision: str = "float32"
     channels_last: bool = False
     compile: bool = False
@@ -65,19 +67,22 @@ class Recipe:
     def __post_init__(self) -> None:
         for field, allowed in _ALLOWED.items():
             value = getattr(self, field)
-            if value not in allowed and not callable(value) and value is not None:
+            is_free = field == "penalty" and (value is None or callable(value))
+            if value not in allowed and not is_free:
                 options = ", ".join(allowed)
                 raise MetamersError(f"recipe {field} {value!r}: choose one of {options}{nearest(str(value), allowed)}")
+        for field in ("steps", "halve_every", "warmup"):
+            if not isinstance(getattr(self, field), int):
+                raise MetamersError(f"recipe {field} {getattr(self, field)!r} must be a whole number")
+        for field in ("step_size", "start_std", "penalty_weight"):
+            if not isinstance(getattr(self, field), int | float) or not math.isfinite(getattr(self, field)):
+                raise MetamersError(f"recipe {field} {getattr(self, field)!r} must be a finite number")
         for field in ("step_size", "steps", "halve_every"):
             if not getattr(self, field) > 0:
                 raise MetamersError(f"recipe {field} {getattr(self, field)} must be above 0")
         for field in ("start_std", "penalty_weight", "warmup"):
             if not getattr(self, field) >= 0:
                 raise MetamersError(f"recipe {field} {getattr(self, field)} must not be negative")
-        if self.compile and self.relu_gradient == "identity":
-            raise MetamersError(
-                "recipe: relu_gradient='identity' cannot be found in a compiled model; use one or the other"
-            )
 
     def with_options(self, **options: Any) -> "Recipe":
         """This recipe with some fields changed, its name marked with a hash of what differs.

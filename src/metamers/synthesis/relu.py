@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from torch import Tensor
 from torch.autograd.graph import Node
 
+# What `StagedModel.activations` may do to a stage's output: copies, casts and changes of layout.
+_LAYOUT = ("CloneBackward", "ToCopyBackward", "PermuteBackward", "TransposeBackward")
+
 
 def pass_gradient_through_relu(activations: Iterable[Tensor]) -> int:
     """Give each activation that is the output of a ReLU an identity gradient through it; how many there were.
@@ -14,17 +17,24 @@ def pass_gradient_through_relu(activations: Iterable[Tensor]) -> int:
     """
     found = 0
     for activation in activations:
-        if (node := _relu_node(activation.grad_fn)) is not None:
+        nodes = _relu_nodes(activation.grad_fn)
+        for node in nodes:
             node.register_hook(_identity)
-            found += 1
+        found += bool(nodes)
     return found
 
 
-def _relu_node(node: Node | None) -> Node | None:
-    # A stage that is captured before the last one is cloned.
-    if node is not None and node.name().startswith("CloneBackward"):
-        node = node.next_functions[0][0]
-    return node if node is not None and node.name().startswith("ReluBackward") else None
+def _relu_nodes(node: Node | None) -> list[Node]:
+    """The ReLU calls whose output, but for its layout, is that of `node`."""
+    if node is None:
+        return []
+    if node.name().startswith("ReluBackward"):
+        return [node]
+    # Stimuli that were run one at a time are joined along the first dim.
+    one_at_a_time = node.name().startswith("CatBackward") and getattr(node, "_saved_dim", None) == 0
+    if one_at_a_time or node.name().startswith(_LAYOUT):
+        return [relu for parent, _ in node.next_functions for relu in _relu_nodes(parent)]
+    return []
 
 
 def _identity(grad_inputs: tuple[Tensor, ...], grad_outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -1,0 +1,107 @@
+"""Measures everything and writes docs/performance.md."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from benchmarks.end_to_end import end_to_end
+from benchmarks.engine import step_costs
+from benchmarks.fast import fast_and_published
+from benchmarks.published import commit
+
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+
+
+def main() -> None:
+    """Measure, and write the page."""
+    say("null distribution")
+    null = json.loads(subprocess.run([sys.executable, "-m", "benchmarks.null"], check=True, capture_output=True).stdout)
+    say("engine")
+    steps = step_costs()
+    say("fast and published recipes")
+    recipes = fast_and_published()
+    say("end to end")
+    whole = [end_to_end(name) for name in ("picto-resnet", "cifar_resnet20")]
+    PAGE.write_text(page(null, steps, recipes, whole), encoding="utf-8")
+    say(f"see {PAGE}")
+
+
+def page(
+    null: Mapping[str, float],
+    steps: Sequence[Mapping[str, object]],
+    recipes: Sequence[Mapping[str, object]],
+    whole: Sequence[Mapping[str, object]],
+) -> str:
+    """The page as Markdown."""
+    logits = next(row["engine_ms"] for row in steps if row["stage"] == "output")
+    costs = [{**row, "share_of_logits": row["engine_ms"] / logits} for row in steps]  # type: ignore[operator]
+    return f"""# Performance
+
+Written by `make bench`. Commit {commit()}, {datetime.now(UTC):%Y-%m-%d}; {processor()},
+{torch.get_num_threads()} threads, Python {platform.python_version()}, PyTorch {torch.__version__}. Ratios are taken within one run.
+
+## A step of the engine
+
+`cifar_resnet20`, batch of 16, L-BFGS steps; beside a hand-written loop over the same truncated forward pass, backward
+pass and optimizer step, in turns. Bar: a ratio of at most 1.10, and a cost that follows the stage's depth.
+
+{table(costs, ("stage", "engine_ms", "by_hand_ms", "ratio", "share_of_logits"))}
+
+## `fast` and the published recipes
+
+SNR in dB (10 log10) before rounding, four images, early stopping off. `published` is the better of `feather2023` and
+`feather2023-scaled` after their 24,000 steps (long runs: `python -m benchmarks.published`, results in
+benchmarks/published/). Bar: `fast` reaches at least the published median and minimum in at most 1/15 of the steps.
+
+{table(recipes, ("model", "stage", "steps", "median", "published_median", "minimum", "published_minimum", "better"))}
+
+## End to end
+
+16 images at all default stages: null distribution, metamers, files written, everything verified again from the files.
+Beside a transcription of the published loop (one image at a time, two full forward passes a step), extrapolated from
+200 of its 24,000 steps at each stage. Bar: at least 60 times less time.
+
+{table(whole, ("model", "stages", "cells", "passed", "seconds", "transcription_seconds", "ratio"))}
+
+## Null distribution
+
+{null["pairs"]:,.0f} pairs from 4,000 images for each of the {null["stages"]} stages of `cifar_resnet20`:
+{null["seconds"]:.0f} s in all, {null["peak_gb"]:.2f} GB at most for the whole process. Bar: 5 minutes and 3 GB.
+"""
+
+
+def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:
+    """Rows as a Markdown table."""
+    lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
+    lines += [" | ".join(shown(row[column]) for column in columns) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def shown(value: object) -> str:
+    """A cell of a table."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"
+
+
+def processor() -> str:
+    """The processor's name, where the system tells."""
+    info = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+
+
+def say(text: str) -> None:
+    """Progress, on stderr."""
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
