@@ -15,7 +15,7 @@ LEAVES = ("labels", "store")
 WAY = ("stimuli", "models", "matching", "synthesis", "observers", "analysis", "report")
 MAY_IMPORT = {
     **{room: {*LEAVES, *WAY[:i]} for i, room in enumerate(WAY)},
-    **dict.fromkeys(LEAVES, set(LEAVES)),
+    **{room: {*LEAVES} for room in LEAVES},
     # People take the observers' place.
     "experiment": {*LEAVES, *WAY[: WAY.index("observers")]},
     "training": {*LEAVES, "stimuli", "models", "matching"},
@@ -81,7 +81,9 @@ def test_rooms_without_torch_work_where_there_is_none():
         for room in TORCHLESS
         for path in (ROOT / room).rglob("[a-z]*.py")
     ]
-    run_python(f"import sys; sys.modules['torch'] = None\nimport importlib\n[importlib.import_module(m) for m in {modules}]")
+    run_python(
+        f"import sys; sys.modules['torch'] = None\nimport importlib\n[importlib.import_module(m) for m in {modules}]"
+    )
 
 
 def test_the_package_and_its_help_start_without_heavy_imports():

@@ -1,5 +1,7 @@
 """Optimizers against PyTorch's, against the plain L-BFGS recursion, and row by row."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from metamers.synthesis.optimizers import LBFGS, Adam, NormalizedGradient, make_
 NAMES = ["normalized_gradient", "adam", "lbfgs"]
 
 
-def quadratics(n=4, size=6, seed=0):
+def quadratics(n=4, size=6, seed=0) -> Any:
     """f_i(x) = (x - c_i)' A_i (x - c_i) / 2 for each row: the function, its gradient and its minima."""
     generator = torch.Generator().manual_seed(seed)
     root = torch.randn(n, size, size, generator=generator, dtype=torch.float64)
@@ -27,7 +29,8 @@ def quadratics(n=4, size=6, seed=0):
 def run(optimizer, f, x, steps, step_size=0.05, rows=slice(None)):
     path = [x]
     for _ in range(steps):
-        x = optimizer.step(x, *f(x, rows), step_size)
+        loss, gradient = f(x, rows)
+        x = optimizer.step(x, loss, gradient, step_size)
         path.append(x)
     return torch.stack(path)
 
@@ -39,7 +42,8 @@ def test_adam_is_torch_adam():
     reference = torch.optim.Adam([expected], lr=0.05)
     optimizer = Adam()
     for _ in range(50):
-        x = optimizer.step(x, *f(x), 0.05)
+        loss, gradient = f(x)
+        x = optimizer.step(x, loss, gradient, 0.05)
         expected.grad = f(expected.detach())[1]
         reference.step()
         assert torch.allclose(x, expected, atol=1e-12)
@@ -86,7 +90,8 @@ def test_keep_before_the_first_step_is_harmless(name):
     optimizer = make_optimizer(name)
     optimizer.keep(torch.tensor([0, 2]))
     x = torch.zeros(2, 6, dtype=torch.float64)
-    assert optimizer.step(x, *f(x, [0, 2]), 0.1).shape == (2, 6)
+    loss, gradient = f(x, [0, 2])
+    assert optimizer.step(x, loss, gradient, 0.1).shape == (2, 6)
 
 
 def two_loop(gradient, pairs):
@@ -112,7 +117,7 @@ class PlainLBFGS:
     def step(self, x, loss, gradient, step_size):
         if self.x is None:
             self.x, self.loss, self.gradient = x, loss, gradient
-        elif loss < self.loss:
+        elif loss <= self.loss:
             s, y = x - self.x, gradient - self.gradient
             if s @ y > 1e-10 * (s @ s):
                 self.pairs = [*self.pairs, (s, y)][-self.memory :]
@@ -129,7 +134,7 @@ class PlainLBFGS:
         return self.x - self.scale * direction
 
 
-def rough(n=5, size=4):
+def rough(n=5) -> Any:
     """Functions that are not convex, of other steepness in each row, so that the rows' histories differ."""
     steepness = torch.linspace(0.5, 8, n, dtype=torch.float64)[:, None]
 
@@ -175,7 +180,8 @@ def test_lbfgs_never_takes_a_rise(seed):
     x = 3 * torch.randn(5, 4, generator=generator, dtype=torch.float64)
     optimizer, lowest = LBFGS(5), f(x)[0]
     for _ in range(30):
-        x = optimizer.step(x, *f(x), 0.3)
+        loss, gradient = f(x)
+        x = optimizer.step(x, loss, gradient, 0.3)
         assert (optimizer.loss <= lowest).all()
         assert torch.equal(optimizer.loss, f(optimizer.x)[0])
         lowest = optimizer.loss.clone()
@@ -185,7 +191,8 @@ def test_lbfgs_goes_back_from_a_trial_that_is_not_finite():
     f, _ = quadratics()
     x = torch.zeros(4, 6, dtype=torch.float64)
     optimizer = LBFGS()
-    trial = optimizer.step(x, *f(x), 0.05)
+    loss, gradient = f(x)
+    trial = optimizer.step(x, loss, gradient, 0.05)
     loss, gradient = f(trial)
     loss[2], gradient[2] = torch.nan, torch.nan
     after = optimizer.step(trial, loss, gradient, 0.05)

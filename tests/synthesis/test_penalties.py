@@ -25,4 +25,5 @@ def test_each_stimulus_has_its_own():
 def test_a_line_of_pixels_has_a_finite_one(shape):
     x = torch.rand(shape).requires_grad_()
     total_variation(x).sum().backward()
+    assert x.grad is not None
     assert x.grad.isfinite().all()

@@ -21,6 +21,7 @@ app = App(
     version=__version__,
     help="Model metamers: made, proved, and shown to other models and to people.",
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # main says how to resume
 )
 for command in (demo, models, stages, make, verify, report):
     app.command(command)
@@ -31,7 +32,7 @@ def main() -> None:
     interrupted."""
     try:
         with stdout_kept_for_results("--json" in sys.argv):
-            sys.exit(app(exit_on_error=False, print_error=False))
+            sys.exit(app(sys.argv[1:], exit_on_error=False, print_error=False))
     except CycloptsError as error:
         named = next((name for name in sys.argv[1:2] if name in app), "")
         _say_error(f"{error} `{' '.join(filter(None, ('metamers', named, '--help')))}` shows the usage.")

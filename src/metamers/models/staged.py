@@ -242,7 +242,7 @@ class StagedModel:
             if self._looks:
                 return next(reversed(self._looks.values()))
             raise MetamersError(
-                f"model {self.name!r} does not say its input size; give it with --input-size HEIGHT,WIDTH (input_size=)"
+                f"model {self.name!r} does not say its input size; give it with --input-size HEIGHTxWIDTH (input_size=)"
             )
         shape = (self.channels, *self.input_size) if self.kind == "image" else self.input_size[1:]
         if shape not in self._looks:

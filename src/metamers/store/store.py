@@ -26,8 +26,7 @@ class Store:
     def open(cls, folder: Path | str) -> "Store":
         """The store of an existing run. Raises MetamersError where there is none."""
         store = cls(folder)
-        if not (store.folder / "study.yaml").is_file():
-            raise MetamersError(f"{folder}: not a run (it has no study.yaml); make one with `metamers make ... --out`")
+        store.study()
         return store
 
     def begin(self, study: Mapping[str, Any]) -> None:
@@ -53,13 +52,18 @@ class Store:
                 raise MetamersError(f"{self.folder}: exists and is not a run; choose a new or empty --out")
 
     def study(self) -> Record:
-        """The study as resolved."""
+        """The study as resolved. Raises MetamersError where there is none, or a damaged one."""
+        path = self.folder / "study.yaml"
+        if not path.is_file():
+            raise MetamersError(
+                f"{self.folder}: not a run (it has no study.yaml); make one with `metamers make ... --out`"
+            )
         try:
-            study = yaml.safe_load((self.folder / "study.yaml").read_text(encoding="utf-8"))
+            study = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError):
             study = None
         if not isinstance(study, dict):
-            raise MetamersError(f"{self.folder / 'study.yaml'}: damaged; make the run anew under another --out")
+            raise MetamersError(f"{path}: damaged; make the run anew under another --out")
         return study
 
     def path(self, relative: str) -> Path:
@@ -91,8 +95,12 @@ class Store:
         return (self.folder / "batches" / f"{batch_id}.json").is_file()
 
     def batches(self) -> list[Record]:
-        """All batch records, by id."""
-        return self._records("batches")
+        """All batch records: models and their stages in the order of the study, then by id."""
+        models = self.study().get("models") or []
+        pairs = [(model.get("name"), stage) for model in models for stage in model.get("stages") or []]
+        places = {pair: i for i, pair in enumerate(pairs)}
+        records = self._records("batches")
+        return sorted(records, key=lambda r: places.get((r.get("model"), r.get("stage")), len(places)))
 
     def commit_responses(self, record: Record) -> None:
         """Write one observer's responses to one batch of stimuli."""

@@ -96,7 +96,8 @@ class LBFGS:
 
     def _judge(self, x: Tensor, loss: Tensor, gradient: Tensor) -> None:
         """Take the trial or go back, and remember what a taken one tells of the curvature."""
-        taken = loss < self.loss
+        # A loss that stays as it is, too: silent units show nothing of an ascent that an identity gradient asks for.
+        taken = loss <= self.loss
         column = taken[:, None]
         s, y = x - self.x, gradient - self.gradient
         self.x = torch.where(column, x, self.x)

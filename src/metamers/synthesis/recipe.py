@@ -90,7 +90,7 @@ class Recipe:
         Raises MetamersError for an unknown field.
 
         >>> Recipe("fast").with_options(steps=100).name
-        'fast-6ff14d'
+        'fast-3e55f8'
         """
         names = [field.name for field in fields(self)]
         for option in options:
