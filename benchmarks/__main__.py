@@ -44,8 +44,9 @@ def page(
     costs = [{**row, "share_of_logits": row["engine_ms"] / logits} for row in steps]  # type: ignore[operator]
     return f"""# Performance
 
-Written by `make bench`. Commit {commit()}, {datetime.now(UTC):%Y-%m-%d}; {processor()},
-{torch.get_num_threads()} threads, Python {platform.python_version()}, PyTorch {torch.__version__}. Ratios are taken within one run.
+Written by `make bench`. Commit {commit()}, {datetime.now(UTC):%Y-%m-%d};
+{processor()}, {torch.get_num_threads()} threads,
+Python {platform.python_version()}, PyTorch {torch.__version__}. Ratios are taken within one run.
 
 ## A step of the engine
 

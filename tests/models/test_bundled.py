@@ -11,6 +11,7 @@ from metamers.models.bundled import CLASSES, NAMES, WEIGHTS
 from metamers.models.flops import FlopCount
 from metamers.stimuli.pictograms import NAMES as OBJECTS
 from metamers.stimuli.pictograms import pictograms
+from metamers.training import TrainingRecipe
 from metamers.training.bundled import RECIPES, rebuild
 
 
@@ -49,7 +50,7 @@ def test_a_model_is_rebuilt_by_its_command(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(bundled, "TRAINING_IMAGES", 128)
     monkeypatch.setattr(bundled, "TEST_IMAGES", 32)
-    monkeypatch.setitem(bundled.RECIPES, "picto-resnet", bundled.TrainingRecipe(epochs=1, batch_size=64))
+    monkeypatch.setitem(bundled.RECIPES, "picto-resnet", TrainingRecipe(epochs=1, batch_size=64))
     before = torch.random.get_rng_state()
     rebuild("picto-resnet", tmp_path)
     torch.random.set_rng_state(before)
