@@ -122,7 +122,7 @@ def _design(table: pd.DataFrame, analysis: Analysis) -> Design:
 
 
 def _compare(design: Design, analysis: Analysis, published: pd.DataFrame, n_permutations: int) -> list[Row]:
-    computed: dict[Any, Row] = anova(design).set_index("effect").to_dict("index")
+    computed: dict[Any, dict[Any, Any]] = anova(design).set_index("effect").to_dict("index")
     rows: list[Row] = []
     for row in published.to_dict("records"):
         effect = str(row["effect"])
