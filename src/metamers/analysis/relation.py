@@ -1,5 +1,7 @@
 """Correlations: between what people and other models recognize, and between metamers and adversarial robustness."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -13,7 +15,7 @@ CONSTANT = "undefined: one of the two does not vary"
 TOO_FEW = "undefined: fewer than 3 points"
 
 
-def correlations(x: ArrayLike, y: ArrayLike) -> dict[str, float | int | str]:
+def correlations(x: ArrayLike, y: ArrayLike) -> dict[str, Any]:
     """`n, pearson_r, r_squared, pearson_p, spearman_rho, spearman_p, kendall_tau, kendall_p` of paired values, and
     `note`, which says why they are NaN where fewer than 3 pairs exist or a side is constant.
 

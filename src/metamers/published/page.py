@@ -123,8 +123,8 @@ def _matrices(replication: Replication, out: Path) -> list[dict[str, Any]]:
 
 
 def _relations(replication: Replication, out: Path) -> list[dict[str, Any]]:
-    from metamers.published.figures import relation_figure
     from metamers.report.drawing import draw
+    from metamers.report.relation import relation_figure
 
     shown = []
     for row in replication.relations:
