@@ -11,6 +11,7 @@ from metamers.cli.inspect import models, stages
 from metamers.cli.make import make
 from metamers.cli.output import stdout_kept_for_results
 from metamers.cli.prove import report, verify
+from metamers.cli.recognize import recognize
 from metamers.errors import MetamersError
 
 BAD_INPUT = 2
@@ -23,7 +24,7 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # main says how to resume
 )
-for command in (demo, models, stages, make, verify, report):
+for command in (demo, models, stages, make, recognize, verify, report):
     app.command(command)
 
 
