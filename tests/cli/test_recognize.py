@@ -10,14 +10,9 @@ from torch import nn
 
 
 @pytest.fixture
-def run(cli, images):
+def run(make_once):
     """A run of four cells, labelled 0 and 1, at one stage."""
-    made = cli(
-        *("make", "nets.py:net", "--stage", "1", "--stimuli", images, "--set", "steps=5", "--out", "run"),
-        "--no-report",
-    )
-    assert made.code == 0
-    return Path("run")
+    return make_once("--stage", "1")
 
 
 def rows(run):

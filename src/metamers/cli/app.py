@@ -7,6 +7,7 @@ from cyclopts import App, CycloptsError
 
 from metamers import __version__
 from metamers.cli.demo import demo
+from metamers.cli.import_responses import import_responses
 from metamers.cli.inspect import models, stages
 from metamers.cli.make import make
 from metamers.cli.output import stdout_kept_for_results
@@ -24,7 +25,7 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # main says how to resume
 )
-for command in (demo, models, stages, make, recognize, verify, report):
+for command in (demo, models, stages, make, recognize, import_responses, verify, report):
     app.command(command)
 
 
