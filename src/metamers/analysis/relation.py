@@ -1,0 +1,104 @@
+"""Correlations: between what people and other models recognize, and between metamers and adversarial robustness."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from metamers.analysis.designs import need_columns
+from metamers.analysis.recognition import NATURAL
+from metamers.analysis.scores import participant_scores
+from metamers.errors import MetamersError
+
+CONSTANT = "undefined: one of the two does not vary"
+TOO_FEW = "undefined: fewer than 3 points"
+
+
+def correlations(x: ArrayLike, y: ArrayLike) -> dict[str, float | int | str]:
+    """`n, pearson_r, r_squared, pearson_p, spearman_rho, spearman_p, kendall_tau, kendall_p` of paired values, and
+    `note`, which says why they are NaN where fewer than 3 pairs exist or a side is constant.
+
+    Kendall's tau is tau-b; p-values are two-sided.
+
+    >>> figures = correlations([1, 2, 3, 4], [1, 3, 2, 4])
+    >>> [round(figures[name], 3) for name in ("r_squared", "spearman_rho", "kendall_tau")]
+    [0.64, 0.8, 0.667]
+    """
+    a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    names = ("pearson_r", "r_squared", "pearson_p", "spearman_rho", "spearman_p", "kendall_tau", "kendall_p")
+    note = TOO_FEW if len(a) < 3 else CONSTANT if np.ptp(a) == 0 or np.ptp(b) == 0 else ""
+    if note:
+        return {"n": len(a), **dict.fromkeys(names, float("nan")), "note": note}
+    pearson, spearman, kendall = stats.pearsonr(a, b), stats.spearmanr(a, b), stats.kendalltau(a, b)
+    r = float(pearson.statistic)
+    values = (r, r * r, pearson.pvalue, spearman.statistic, spearman.pvalue, kendall.statistic, kendall.pvalue)
+    return {"n": len(a), **dict(zip(names, map(float, values), strict=True)), "note": ""}
+
+
+def human_model_points(responses: pd.DataFrame) -> pd.DataFrame:
+    """One row per generating model and stage that both people and other models responded to: `model, stage, human,
+    other_models, n_people, n_models`.
+
+    `human` is the mean over people of their proportions correct, `other_models` the unweighted mean over all observing
+    models but the generating one (by name). Natural stimuli are left out.
+    """
+    scores = participant_scores(responses)
+    scores = scores[(scores["stage"] != NATURAL) & scores["proportion"].notna()]
+    people = scores[scores["observer_kind"] == "human"]
+    models = scores[(scores["observer_kind"] == "model") & (scores["observer"] != scores["model"])]
+    return mean_points(people, models)
+
+
+def mean_points(people: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """`human_model_points` of two tables with the columns `model, stage, proportion`."""
+    keys = ["model", "stage"]
+    human = people.groupby(keys, sort=False)["proportion"].agg(human="mean", n_people="size")
+    other = models.groupby(keys, sort=False)["proportion"].agg(other_models="mean", n_models="size")
+    points: pd.DataFrame = human.join(other, how="inner").reset_index()
+    return points[[*keys, "human", "other_models", "n_people", "n_models"]]
+
+
+def human_model_relation(points: pd.DataFrame) -> pd.DataFrame:
+    """How human recognition goes with that by other models, over the model-stages of `points` (`human_model_points`).
+
+    One row: `n_models`, then the columns of `correlations` (n is the number of model-stages, which are no independent
+    samples: take the p-values for what they are). Source: Feather and others (2023), Fig. 8e, f.
+
+    Raises MetamersError where there are no points.
+    """
+    need_columns(points, ["model", "human", "other_models"], "the table of points")
+    if points.empty:
+        raise MetamersError("no model-stage was shown to both people and other models; import responses, and recognize")
+    figures = correlations(points["human"], points["other_models"])
+    return pd.DataFrame([{"n_models": points["model"].nunique(), **figures}])
+
+
+def robustness_relation(recognizability: pd.DataFrame, robustness: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Metamer recognizability against adversarial robustness, over models.
+
+    `recognizability` has `model, recognizability` (such as the figure of merit), `robustness` has `model, robustness`
+    (accuracy under attack) and, where there are several, `attack`. Returns the points (`attack, model, recognizability,
+    robustness`) and per attack the columns of `correlations`. A high robustness with a low recognizability, or the
+    reverse, is the dissociation of Feather and others (2023), Fig. 6.
+
+    Raises MetamersError for missing columns, a model named twice, and where the tables share no model.
+    """
+    need_columns(recognizability, ["model", "recognizability"], "the table of recognizability")
+    need_columns(robustness, ["model", "robustness"], "the table of robustness")
+    attacks = robustness if "attack" in robustness else robustness.assign(attack="")
+    for table, keys in ((recognizability, ["model"]), (attacks, ["attack", "model"])):
+        twice = table[keys].duplicated()
+        if twice.any():
+            raise MetamersError(
+                f"model {table['model'][twice].iloc[0]!r} is there twice; give one value for each model"
+            )
+    points = attacks.merge(recognizability, on="model")[["attack", "model", "recognizability", "robustness"]]
+    if points.empty:
+        raise MetamersError(
+            "no model has both a recognizability and a robustness; name the models alike in both tables"
+        )
+    rows = [
+        {"attack": attack, **correlations(group["recognizability"], group["robustness"])}
+        for attack, group in points.groupby("attack", sort=False)
+    ]
+    return points, pd.DataFrame(rows)

@@ -1,0 +1,147 @@
+"""Every row of the published analyses of variance beside the same figures computed from the data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binom
+
+from metamers.analysis import Design, anova, design_of, permute
+from metamers.errors import MetamersError, nearest
+from metamers.published.csv_files import FIGURES
+from metamers.published.feather2023 import ANALYSES, PEOPLE, PUBLISHED_PERMUTATIONS, Analysis
+
+FINE_ABOVE, FINE_TIMES = 0.001, 4
+"""Above this p, this many times the permutations are drawn, so that the published p's error is most of a difference."""
+RANGE = 0.999
+
+Row = dict[str, Any]
+
+
+def compare_anovas(
+    published: pd.DataFrame,
+    scores: pd.DataFrame,
+    adversarial: pd.DataFrame,
+    n_permutations: int = PUBLISHED_PERMUTATIONS,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[list[Row], list[Row]]:
+    """The rows of `published` (anova_published.csv) recomputed, and the comparisons whose data are missing.
+
+    `scores` holds the rows of the .mat files, `adversarial` those of adversarial_accuracy*.csv. A row has `experiment,
+    analysis, comparison, effect`; `ours` and `published`, figure to value; `relative_difference`, the largest over the
+    figures; and `permutation` (None where none is published): `ours, published, low, high` (the published p's 99.9 %
+    binomial range), `within`, `n_permutations, exact`, and `exempt`, a reason or None. A missing comparison has
+    `experiment, analysis, comparison` and `missing`, the models without data.
+
+    Raises MetamersError for an analysis or effect that is not known, and where data are not balanced.
+    """
+    keys = ["modality", "repo_experiment", "analysis", "comparison"]
+    groups = [(tuple(map(str, key)), group) for key, group in published.groupby(keys, sort=False)]
+    rows: list[Row] = []
+    missing: list[Row] = []
+    for done, ((_, experiment, kind, comparison), group) in enumerate(groups):
+        progress(done, len(groups))
+        name = {"experiment": experiment, "analysis": kind, "comparison": comparison}
+        if kind not in ANALYSES:
+            raise MetamersError(f"{experiment}, {comparison}: no analysis {kind!r}{nearest(kind, ANALYSES)}")
+        models = list(dict.fromkeys(model for names in group["models"] for model in names.split("|")))
+        table = _SELECT[kind](scores, adversarial, experiment, comparison)
+        absent = [model for model in models if model not in set(table["model"])]
+        if absent:
+            missing.append(name | {"missing": absent})
+            continue
+        try:
+            design = _design(table[table["model"].isin(models)], ANALYSES[kind])
+            rows += [name | row for row in _compare(design, ANALYSES[kind], group, n_permutations)]
+        except MetamersError as error:
+            raise MetamersError(f"{experiment}, {comparison}: {error}") from None
+    return rows, missing
+
+
+def relative_difference(ours: Mapping[str, float], published: Mapping[str, float]) -> float:
+    """The largest |ours - published| / |published|; infinite where ours is undefined.
+
+    >>> relative_difference({"F": 1.01, "DF": 3}, {"F": 1.0, "DF": 3}).__round__(6)
+    0.01
+    """
+    differences = [abs(ours[name] - value) / (abs(value) or 1) for name, value in published.items()]
+    return float(np.nan_to_num(max(differences, default=0.0), nan=np.inf))
+
+
+def _people_and_network(scores: pd.DataFrame, _: pd.DataFrame, experiment: str, __: str) -> pd.DataFrame:
+    table = scores[scores["experiment"] == experiment]
+    subject = table["condition"] + table["participant"].astype(str)
+    return table.assign(subject=subject, layer=table["stage"], network_or_human=table["condition"])
+
+
+def _people(scores: pd.DataFrame, _: pd.DataFrame, experiment: str, __: str) -> pd.DataFrame:
+    table = scores[(scores["experiment"] == experiment) & (scores["condition"] == PEOPLE)]
+    # Models name their stages differently; they are compared in order.
+    return table.assign(subject=table["participant"], layer=table["stage_index"], model_type=table["model"])
+
+
+def _networks(_: pd.DataFrame, adversarial: pd.DataFrame, __: str, comparison: str) -> pd.DataFrame:
+    table = adversarial[adversarial["norm"] == comparison.rsplit("_", 1)[-1]]
+    subject = table["model"] + " " + table["seed_index"].astype(str)
+    value = table["n_correct_of_1024"] / 1024
+    return table.assign(subject=subject, network=table["model"], stage="", proportion=value)
+
+
+_SELECT: dict[str, Callable[[pd.DataFrame, pd.DataFrame, str, str], pd.DataFrame]] = {
+    "human_vs_network_mixed": _people_and_network,
+    "human_models_rm": _people,
+    "human_stage_rm": _people,
+    "adv_eval_mixed": _networks,
+}
+
+
+def _design(table: pd.DataFrame, analysis: Analysis) -> Design:
+    kept = table[~table["stage"].isin(list(analysis.stages_left_out))]
+    return design_of(kept, value="proportion", subject="subject", within=analysis.within, between=analysis.between)
+
+
+def _compare(design: Design, analysis: Analysis, published: pd.DataFrame, n_permutations: int) -> list[Row]:
+    computed = anova(design).set_index("effect")
+    rows: list[Row] = []
+    for _, row in published.iterrows():
+        effect = str(row["effect"])
+        if effect not in computed.index:
+            raise MetamersError(f"no effect {effect!r}{nearest(effect, computed.index)}")
+        ours = {name: _number(computed.at[effect, name]) for name in FIGURES}
+        theirs = {name: float(row[name]) for name in FIGURES if pd.notna(row[name])}
+        p = float(row["permutation_p"])
+        rows.append(
+            {
+                **{"effect": effect, "ours": ours, "published": theirs},
+                "relative_difference": relative_difference(ours, theirs),
+                "permutation": None if np.isnan(p) else _permutation(design, analysis, effect, p, n_permutations),
+            }
+        )
+    return rows
+
+
+def _permutation(design: Design, analysis: Analysis, effect: str, published: float, n: int) -> Row:
+    test = permute(design, effect, n_permutations=n, convention=analysis.convention)
+    if test.p > FINE_ABOVE and not test.exact:
+        test = permute(design, effect, n_permutations=FINE_TIMES * n, convention=analysis.convention)
+    low, high = (float(k) / PUBLISHED_PERMUTATIONS for k in binom.interval(RANGE, PUBLISHED_PERMUTATIONS, published))
+    return {
+        **{"ours": test.p, "published": published, "low": low, "high": high, "within": low <= test.p <= high},
+        **{"n_permutations": test.n_permutations, "exact": test.exact},
+        "exempt": analysis.permutation_exempt.get(effect),
+    }
+
+
+def _number(value: Any) -> float:
+    return float(value)
+
+
+def disagreements(rows: Sequence[Row], tolerance: float = 1e-4) -> list[Row]:
+    """The rows whose figures differ by more than `tolerance`, or whose permutation p is out of range and not exempt."""
+    return [
+        row
+        for row in rows
+        if row["relative_difference"] > tolerance
+        or (row["permutation"] and not row["permutation"]["within"] and not row["permutation"]["exempt"])
+    ]
