@@ -1,7 +1,13 @@
 """What responses mean: functions on tidy tables. Imports no torch."""
 
 from metamers.analysis.anova import anova, mixed_anova, repeated_measures_anova
+from metamers.analysis.bootstrap import bootstrap_recognition
+from metamers.analysis.confusion import balanced_accuracy, confusion
+from metamers.analysis.consistency import error_consistency, split_half_reliability
 from metamers.analysis.designs import Design, Factor, design_of
+from metamers.analysis.idiosyncrasy import idiosyncrasy
+from metamers.analysis.merit import compare_runs, figure_of_merit
+from metamers.analysis.observer_designs import kind_by_stage, stage_by_model
 from metamers.analysis.permutation import PermutationTest, permutation_test, permute
 from metamers.analysis.recognition import chance_level, recognition_by_stage, wilson_interval
 from metamers.analysis.relation import (
@@ -12,17 +18,26 @@ from metamers.analysis.relation import (
     robustness_relation,
 )
 from metamers.analysis.scores import participant_scores
+from metamers.analysis.seeds import seed_agreement, seed_distances
 
 __all__ = [
     "Design",
     "Factor",
     "PermutationTest",
     "anova",
+    "balanced_accuracy",
+    "bootstrap_recognition",
     "chance_level",
+    "compare_runs",
+    "confusion",
     "correlations",
     "design_of",
+    "error_consistency",
+    "figure_of_merit",
     "human_model_points",
     "human_model_relation",
+    "idiosyncrasy",
+    "kind_by_stage",
     "mean_points",
     "mixed_anova",
     "participant_scores",
@@ -31,5 +46,9 @@ __all__ = [
     "recognition_by_stage",
     "repeated_measures_anova",
     "robustness_relation",
+    "seed_agreement",
+    "seed_distances",
+    "split_half_reliability",
+    "stage_by_model",
     "wilson_interval",
 ]

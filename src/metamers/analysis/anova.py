@@ -68,27 +68,27 @@ def effect_name(design: Design, effect: Effect) -> str:
     return ":".join([first, *(design.within[i].name for i in effect.within)])
 
 
-def contrasted(design: Design, within: Sequence[int], values: Array) -> Array:
-    """Orthonormal contrasts [..., d] of `values` [..., cells] over these within factors, averaged over the others."""
+def contrasts(design: Design, within: Sequence[int]) -> Array:
+    """Orthonormal contrasts [cells, d] over these within factors (places), averaging over the others."""
     basis: Array = np.ones((1, 1))
     for i, factor in enumerate(design.within):
         k = len(factor.levels)
         rows = np.asarray(helmert(k) if i in within else np.full((1, k), k**-0.5), dtype=np.float64)
         basis = np.asarray(np.kron(basis, rows), dtype=np.float64)
-    return values @ basis.T
+    return basis.T
 
 
-def sums_of_squares(contrasts: Array, groups: Array) -> tuple[Array, Array, Array]:
-    """Of the intercept, the groups and the error: of `contrasts` [..., n, d] by `groups` [..., n, g], which are 0 or 1.
+def sums_of_squares(z: Array, groups: Array) -> tuple[Array, Array, Array]:
+    """Of the intercept, the groups and the error: of contrasts `z` [..., n, d] by `groups` [..., n, g] of 0 and 1.
 
     The leading axes are those of permutations.
     """
     n = groups.sum(axis=-2)  # [..., g]
-    means = np.swapaxes(groups, -1, -2) @ contrasts / n[..., None]  # [..., g, d]
+    means = np.swapaxes(groups, -1, -2) @ z / n[..., None]  # [..., g, d]
     of_groups = np.einsum("...g,...gd,...gd->...", n, means, means)
     weighted = np.einsum("...g,...gd->...d", n, means)
     between = of_groups - (weighted**2).sum(axis=-1) / n.sum(axis=-1)
-    error = np.einsum("...nd,...nd->...", contrasts, contrasts) - of_groups
+    error = np.einsum("...nd,...nd->...", z, z) - of_groups
     common = means.mean(axis=-2)
     intercept = (common**2).sum(axis=-1) * n.shape[-1] ** 2 / (1 / n).sum(axis=-1)
     return intercept, np.maximum(between, 0), np.maximum(error, 0)
@@ -117,7 +117,7 @@ def _strata(design: Design) -> list[tuple[int, ...]]:
 def _stratum_rows(design: Design, within: tuple[int, ...]) -> list[dict[str, object]]:
     n, r = len(design.values), design.n_groups
     values = design.values.reshape(n, -1)
-    z = contrasted(design, within, values)
+    z = values @ contrasts(design, within)
     d = z.shape[1]
     groups = np.eye(r)[design.groups]
     intercept, between, error = (float(ss) for ss in sums_of_squares(z, groups))

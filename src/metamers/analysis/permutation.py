@@ -14,7 +14,7 @@ from metamers.analysis.anova import (
     NO_ERROR,
     Array,
     Effect,
-    contrasted,
+    contrasts,
     effect_name,
     has_no_variance,
     sums_of_squares,
@@ -85,7 +85,8 @@ def permute(
     if n_permutations < 1:
         raise MetamersError(f"{n_permutations} permutations test nothing; give 1 or more")
     tested = _effect_named(design, effect)
-    values, statistic = _averaged(design, tested), _statistic(design, tested)
+    values = _averaged(design, tested)
+    statistic = _statistic(values, design, tested)
     observed = float(statistic(values[None], design.groups[None])[0])
     if not math.isfinite(observed):
         return PermutationTest(effect, math.nan, math.nan, 0, False, convention, NO_ERROR)
@@ -129,17 +130,17 @@ def _averaged(design: Design, effect: Effect) -> Array:
     return means.reshape(len(means), -1)
 
 
-def _statistic(design: Design, effect: Effect) -> Callable[[Array, NDArray[np.int64]], Array]:
-    within = tuple(design.within[i] for i in effect.within)
+def _statistic(values: Array, design: Design, effect: Effect) -> Callable[[Array, NDArray[np.int64]], Array]:
+    """F of rearranged `values` and groups."""
     n, r = len(design.values), design.n_groups
-    reduced = Design(np.empty((0,)), within, design.groups, design.between)
+    within = tuple(design.within[i] for i in effect.within)
+    basis = contrasts(Design(values, within, design.groups), range(len(within)))
+    total = np.sum(values**2)  # no rearrangement changes it
 
-    def f(values: Array, groups: NDArray[np.int64]) -> Array:
-        z = contrasted(reduced, range(len(within)), values)
-        intercept, between, error = sums_of_squares(z, np.eye(r)[groups])
-        undefined = has_no_variance(error, np.einsum("...ij,...ij->...", values, values))
-        effect_ss = between / (r - 1) if effect.grouped else intercept
-        ratio: Array = effect_ss * (n - r) / np.where(undefined, np.nan, error)
+    def f(shuffled: Array, groups: NDArray[np.int64]) -> Array:
+        intercept, between, error = sums_of_squares(shuffled @ basis, np.eye(r)[groups])
+        error = np.where(has_no_variance(error, total), np.nan, error)
+        ratio: Array = (between / (r - 1) if effect.grouped else intercept) * (n - r) / error
         return ratio
 
     return f

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from metamers.analysis.designs import need_columns
 from metamers.analysis.recognition import NATURAL
@@ -24,6 +23,8 @@ def correlations(x: ArrayLike, y: ArrayLike) -> dict[str, float | int | str]:
     >>> [round(figures[name], 3) for name in ("r_squared", "spearman_rho", "kendall_tau")]
     [0.64, 0.8, 0.667]
     """
+    from scipy import stats
+
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     names = ("pearson_r", "r_squared", "pearson_p", "spearman_rho", "spearman_p", "kendall_tau", "kendall_p")
     note = TOO_FEW if len(a) < 3 else CONSTANT if np.ptp(a) == 0 or np.ptp(b) == 0 else ""

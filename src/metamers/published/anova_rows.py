@@ -1,20 +1,25 @@
 """Every row of the published analyses of variance beside the same figures computed from the data."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from metamers.analysis import Design, anova, design_of, permute
+from metamers.analysis import Design, PermutationTest, anova, design_of, permute
 from metamers.errors import MetamersError, nearest
 from metamers.published.csv_files import FIGURES
 from metamers.published.feather2023 import ANALYSES, PEOPLE, PUBLISHED_PERMUTATIONS, Analysis
 
-FINE_ABOVE, FINE_TIMES = 0.001, 4
+FINE_ABOVE, FINE_TIMES = 0.001, 3
 """Above this p, this many times the permutations are drawn, so that the published p's error is most of a difference."""
+TOLERANCE = 1e-4
+"""Of the figures, relative."""
 RANGE = 0.999
+"""Of the binomial distribution of a published p."""
 
 Row = dict[str, Any]
 
@@ -30,9 +35,9 @@ def compare_anovas(
 
     `scores` holds the rows of the .mat files, `adversarial` those of adversarial_accuracy*.csv. A row has `experiment,
     analysis, comparison, effect`; `ours` and `published`, figure to value; `relative_difference`, the largest over the
-    figures; and `permutation` (None where none is published): `ours, published, low, high` (the published p's 99.9 %
-    binomial range), `within`, `n_permutations, exact`, and `exempt`, a reason or None. A missing comparison has
-    `experiment, analysis, comparison` and `missing`, the models without data.
+    figures but `permutation_p`; and `permutation` (None where none is published): `low` and `high`, the 99.9 % binomial
+    range of the published p, `within`, `n_permutations`, `exact`, and `exempt`, a reason or None. A missing comparison
+    has `experiment, analysis, comparison` and `missing`, the models without data.
 
     Raises MetamersError for an analysis or effect that is not known, and where data are not balanced.
     """
@@ -40,23 +45,38 @@ def compare_anovas(
     groups = [(tuple(map(str, key)), group) for key, group in published.groupby(keys, sort=False)]
     rows: list[Row] = []
     missing: list[Row] = []
-    for done, ((_, experiment, kind, comparison), group) in enumerate(groups):
-        progress(done, len(groups))
-        name = {"experiment": experiment, "analysis": kind, "comparison": comparison}
-        if kind not in ANALYSES:
-            raise MetamersError(f"{experiment}, {comparison}: no analysis {kind!r}{nearest(kind, ANALYSES)}")
-        models = list(dict.fromkeys(model for names in group["models"] for model in names.split("|")))
-        table = _SELECT[kind](scores, adversarial, experiment, comparison)
-        absent = [model for model in models if model not in set(table["model"])]
-        if absent:
-            missing.append(name | {"missing": absent})
-            continue
+    # The permutations release Python's lock, so that threads share the work.
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        tasks = [threads.submit(_comparison, *task, scores, adversarial, n_permutations) for task in groups]
         try:
-            design = _design(table[table["model"].isin(models)], ANALYSES[kind])
-            rows += [name | row for row in _compare(design, ANALYSES[kind], group, n_permutations)]
-        except MetamersError as error:
-            raise MetamersError(f"{experiment}, {comparison}: {error}") from None
+            for done, task in enumerate(tasks):
+                progress(done, len(tasks))
+                compared, absent = task.result()
+                rows += compared
+                missing += absent
+        finally:
+            threads.shutdown(cancel_futures=True)
     return rows, missing
+
+
+def _comparison(
+    key: tuple[str, ...], published: pd.DataFrame, scores: pd.DataFrame, adversarial: pd.DataFrame, n_permutations: int
+) -> tuple[list[Row], list[Row]]:
+    """The rows of one comparison, or the one that says what is missing for it."""
+    _, experiment, kind, comparison = key
+    name = {"experiment": experiment, "analysis": kind, "comparison": comparison}
+    if kind not in ANALYSES:
+        raise MetamersError(f"{experiment}, {comparison}: no analysis {kind!r}{nearest(kind, ANALYSES)}")
+    models = list(dict.fromkeys(model for names in published["models"] for model in names.split("|")))
+    table = _SELECT[kind](scores, adversarial, experiment, comparison)
+    absent = [model for model in models if model not in set(table["model"])]
+    if absent:
+        return [], [name | {"missing": absent}]
+    try:
+        design = _design(table[table["model"].isin(models)], ANALYSES[kind])
+        return [name | row for row in _compare(design, ANALYSES[kind], published, n_permutations)], []
+    except MetamersError as error:
+        raise MetamersError(f"{experiment}, {comparison}: {error}") from None
 
 
 def relative_difference(ours: Mapping[str, float], published: Mapping[str, float]) -> float:
@@ -102,42 +122,44 @@ def _design(table: pd.DataFrame, analysis: Analysis) -> Design:
 
 
 def _compare(design: Design, analysis: Analysis, published: pd.DataFrame, n_permutations: int) -> list[Row]:
-    computed = anova(design).set_index("effect")
+    computed: dict[Any, dict[Any, Any]] = anova(design).set_index("effect").to_dict("index")
     rows: list[Row] = []
-    for _, row in published.iterrows():
+    for row in published.to_dict("records"):
         effect = str(row["effect"])
-        if effect not in computed.index:
-            raise MetamersError(f"no effect {effect!r}{nearest(effect, computed.index)}")
-        ours = {name: _number(computed.at[effect, name]) for name in FIGURES}
+        if effect not in computed:
+            raise MetamersError(f"no effect {effect!r}{nearest(effect, computed)}")
+        ours = {name: float(computed[effect][name]) for name in FIGURES}
         theirs = {name: float(row[name]) for name in FIGURES if pd.notna(row[name])}
-        p = float(row["permutation_p"])
-        rows.append(
-            {
-                **{"effect": effect, "ours": ours, "published": theirs},
-                "relative_difference": relative_difference(ours, theirs),
-                "permutation": None if np.isnan(p) else _permutation(design, analysis, effect, p, n_permutations),
-            }
-        )
+        compared: Row = {
+            "effect": effect,
+            "relative_difference": relative_difference(ours, theirs),
+            "permutation": None,
+        }
+        p: Any = row["permutation_p"]
+        if not np.isnan(p):
+            test = _test(design, effect, n_permutations, analysis.convention)
+            ours["permutation_p"], theirs["permutation_p"] = test.p, float(p)
+            compared["permutation"] = _agreement(test, float(p)) | {"exempt": analysis.permutation_exempt.get(effect)}
+        rows.append(compared | {"ours": ours, "published": theirs})
     return rows
 
 
-def _permutation(design: Design, analysis: Analysis, effect: str, published: float, n: int) -> Row:
-    test = permute(design, effect, n_permutations=n, convention=analysis.convention)
-    if test.p > FINE_ABOVE and not test.exact:
-        test = permute(design, effect, n_permutations=FINE_TIMES * n, convention=analysis.convention)
+def _test(design: Design, effect: str, n: int, convention: str) -> PermutationTest:
+    test = permute(design, effect, n_permutations=n, convention=convention)
+    if test.p <= FINE_ABOVE or test.exact:
+        return test
+    return permute(design, effect, n_permutations=FINE_TIMES * n, convention=convention)
+
+
+def _agreement(test: PermutationTest, published: float) -> Row:
     low, high = (float(k) / PUBLISHED_PERMUTATIONS for k in binom.interval(RANGE, PUBLISHED_PERMUTATIONS, published))
     return {
-        **{"ours": test.p, "published": published, "low": low, "high": high, "within": low <= test.p <= high},
+        **{"low": low, "high": high, "within": low <= test.p <= high},
         **{"n_permutations": test.n_permutations, "exact": test.exact},
-        "exempt": analysis.permutation_exempt.get(effect),
     }
 
 
-def _number(value: Any) -> float:
-    return float(value)
-
-
-def disagreements(rows: Sequence[Row], tolerance: float = 1e-4) -> list[Row]:
+def disagreements(rows: Sequence[Row], tolerance: float = TOLERANCE) -> list[Row]:
     """The rows whose figures differ by more than `tolerance`, or whose permutation p is out of range and not exempt."""
     return [
         row

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from metamers.errors import MetamersError
-from metamers.published.anova_rows import Row, compare_anovas
+from metamers.published.anova_rows import Row, compare_anovas, disagreements
 from metamers.published.csv_files import read_csv_files
 from metamers.published.feather2023 import EXPERIMENTS, PUBLISHED_PERMUTATIONS, RELATIONS
 from metamers.published.mat_files import COLUMNS, find_mat_files, read_mat_file
@@ -32,6 +32,18 @@ class Replication:
     stage_means: pd.DataFrame = field(repr=False)
     points: dict[str, pd.DataFrame] = field(repr=False)
     accuracy: pd.DataFrame = field(repr=False)
+
+    def summary(self) -> dict[str, Any]:
+        """The results as plain values: `anova, means, relations, brain_score, missing, files`, the names of the rows
+        that disagree, and the largest relative difference (None without rows)."""
+        wrong = disagreements(self.anova)
+        return {
+            "data": str(self.data),
+            "largest_relative_difference": max((row["relative_difference"] for row in self.anova), default=None),
+            "disagreements": [{key: row[key] for key in ("experiment", "comparison", "effect")} for row in wrong],
+            **{"anova": self.anova, "means": self.means, "relations": self.relations},
+            **{"brain_score": self.brain_score, "missing": self.missing, "files": self.files},
+        }
 
 
 def replicate(

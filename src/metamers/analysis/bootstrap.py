@@ -1,0 +1,94 @@
+"""Intervals by resampling stimuli, participants, or both."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metamers.analysis.designs import need_columns
+from metamers.analysis.recognition import chance_level
+from metamers.analysis.scores import tidy
+
+Over = Literal["stimuli", "participants", "both"]
+
+
+def bootstrap_recognition(
+    responses: pd.DataFrame,
+    *,
+    over: Over = "both",
+    chance: float | None = None,
+    n_resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The proportion of correct responses per generating model, stage and observer, with standard errors and intervals.
+
+    `observer` may be a group of people: its participants are resampled, its references ("stimuli"), or both
+    independently. One row per model, stage and observer, in order of first appearance: `model, stage, observer,
+    observer_kind, n, n_references, n_participants, proportion, sem, ci_low, ci_high, chance`. `sem` is the standard
+    deviation of the resampled proportions, the interval that of their percentiles; both are NaN where there is only one
+    of what is resampled. Unscored responses do not count.
+
+    Source: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 386-411 (2007); over stimuli it is that of
+    Feather and others (2023). Raises MetamersError as `participant_scores` does, and for a table without references.
+    """
+    need_columns(responses, ["reference"], "the table of responses")
+    chance = chance_level(responses) if chance is None else chance
+    table = tidy(responses).dropna(subset=["correct"])
+    keys = ["model", "stage", "observer", "observer_kind"]
+    rows = []
+    for key, cell in table.groupby(keys, sort=False):
+        right, count = counts(cell, cell["participant"], cell["reference"])
+        draws = _draws(right, count, over, n_resamples, seed)
+        low, high = interval(draws, confidence)
+        row = dict(zip(keys, key, strict=True)) | {"n": int(count.sum())}
+        row |= {"n_references": right.shape[1], "n_participants": right.shape[0]}
+        rows.append(row | {"proportion": right.sum() / count.sum(), "sem": draws.std(), "ci_low": low, "ci_high": high})
+    columns = [*keys, "n", "n_references", "n_participants", "proportion", "sem", "ci_low", "ci_high"]
+    return pd.DataFrame(rows, columns=columns).assign(chance=chance)
+
+
+def counts(
+    cell: pd.DataFrame, rows: "pd.Series[str]", columns: "pd.Series[str]"
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Correct responses and responses, each [different rows, different columns], of scored responses."""
+    (i, row_names), (j, column_names) = pd.factorize(rows), pd.factorize(columns)
+    right, count = np.zeros((2, len(row_names), len(column_names)))
+    np.add.at(right, (i, j), cell["correct"].to_numpy(dtype=np.float64))
+    np.add.at(count, (i, j), 1.0)
+    return right, count
+
+
+def resample_weights(n: int, n_resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """How often each of `n` is in each resample: [n_resamples, n]."""
+    if n == 0:
+        return np.zeros((n_resamples, 0))
+    return rng.multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(np.float64)
+
+
+def interval(draws: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float]:
+    """The percentile interval of draws; NaN where there is none. Draws that are NaN do not count."""
+    kept = draws[np.isfinite(draws)]
+    if not len(kept):
+        return float("nan"), float("nan")
+    low, high = np.quantile(kept, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _draws(
+    right: NDArray[np.float64], count: NDArray[np.float64], over: Over, n_resamples: int, seed: int
+) -> NDArray[np.float64]:
+    rng = np.random.default_rng(seed)
+    resampled: Sequence[bool] = over in ("participants", "both"), over in ("stimuli", "both")
+    if all(n < 2 for n, chosen in zip(right.shape, resampled, strict=True) if chosen):
+        return np.full(n_resamples, np.nan)
+    people, stimuli = (
+        resample_weights(n, n_resamples, rng) if chosen else np.ones((n_resamples, n))
+        for n, chosen in zip(right.shape, resampled, strict=True)
+    )
+    total = ((people @ count) * stimuli).sum(axis=1)
+    hits = ((people @ right) * stimuli).sum(axis=1)
+    draws: NDArray[np.float64] = hits[total > 0] / total[total > 0]
+    return draws

@@ -1,0 +1,117 @@
+"""Whether observers err on the same stimuli, and how reliable people's recognition is."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metamers.analysis.bootstrap import counts, interval
+from metamers.analysis.scores import tidy
+from metamers.errors import MetamersError
+
+Array = NDArray[np.float64]
+
+
+def error_consistency(responses: pd.DataFrame) -> pd.DataFrame:
+    """Cohen's kappa of being right, for every two participants (or models) that saw the same stimuli.
+
+    One row per generating model, stage and pair: `model, stage, observer_a, observer_b, n` (shared stimuli),
+    `accuracy_a, accuracy_b, observed` (the share on which both are right or both are wrong), `expected` (of independent
+    observers of these accuracies), `kappa`, its least and largest possible value `kappa_min` and `kappa_max` (the
+    ceiling), and `note`, which says why kappa is NaN where both are always right or always wrong. Pairs without shared
+    stimuli are left out.
+
+    Source: Geirhos, Meding and Wichmann, NeurIPS 33, 13890-13902 (2020). Raises MetamersError as `participant_scores`
+    does, and where no two observers share a stimulus.
+    """
+    table = tidy(responses).dropna(subset=["correct"])
+    # A participant's name, with its group's where it has one.
+    same = table["participant"] == table["observer"]
+    who = table["participant"].where(same, table["observer"] + " " + table["participant"])
+    rows = []
+    for (model, stage), cell in table.assign(who=who).groupby(["model", "stage"], sort=False):
+        right, count = counts(cell, cell["who"], cell["cell"])
+        names = list(dict.fromkeys(cell["who"]))
+        for a, b in combinations(range(len(names)), 2):
+            shared = (count[a] > 0) & (count[b] > 0)
+            if shared.any():
+                pair = {"model": model, "stage": stage, "observer_a": names[a], "observer_b": names[b]}
+                rows.append(pair | kappa(right[a, shared] > 0, right[b, shared] > 0))
+    if not rows:
+        raise MetamersError("no two observers saw the same stimulus; error consistency compares shared stimuli")
+    return pd.DataFrame(rows)
+
+
+def kappa(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> dict[str, float | int | str]:
+    """The figures of `error_consistency` for two observers that are right where `a` and `b` are true.
+
+    >>> figures = kappa(np.array([1, 1, 0, 0], bool), np.array([1, 0, 0, 0], bool))
+    >>> [figures[name] for name in ("observed", "expected", "kappa", "kappa_max")]
+    [0.75, 0.5, 0.5, 0.5]
+    """
+    p, q = float(a.mean()), float(b.mean())
+    observed, expected = float((a == b).mean()), p * q + (1 - p) * (1 - q)
+    known = expected < 1 - 1e-12
+
+    def scaled(agreement: float) -> float:
+        return (agreement - expected) / (1 - expected) if known else float("nan")
+
+    return {
+        **{"n": len(a), "accuracy_a": p, "accuracy_b": q, "observed": observed, "expected": expected},
+        **{"kappa": scaled(observed), "kappa_min": scaled(abs(p + q - 1)), "kappa_max": scaled(1 - abs(p - q))},
+        "note": "" if known else "undefined: both are always right or both always wrong",
+    }
+
+
+def split_half_reliability(
+    responses: pd.DataFrame,
+    *,
+    items: Sequence[str] = ("model", "stage"),
+    observer_kind: str = "human",
+    n_splits: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How well half of the participants' proportions correct predict the other half's, over `items` (columns).
+
+    One row: `n_participants, n_items`, `r` (the mean Pearson correlation of random halves), `reliability` (of all
+    participants, 2 r / (1 + r) of each split, averaged; Spearman and Brown, 1910), and the 95 % range of its splits,
+    `ci_low, ci_high`. Items that no participant of a half answered are left out of that split.
+
+    Raises MetamersError as `participant_scores` does, for fewer than 4 participants, and for fewer than 3 items.
+    """
+    table = tidy(responses).dropna(subset=["correct"])
+    table = table[table["observer_kind"] == observer_kind]
+    who = table["observer"] + "\n" + table["participant"]
+    what = table[list(items)].astype(str).agg("\n".join, axis=1) if len(table) else table["cell"]
+    n_people, n_items = who.nunique(), what.nunique()
+    for n, least, things in ((n_people, 4, f"{observer_kind} participants"), (n_items, 3, "items")):
+        if n < least:
+            raise MetamersError(f"split-half reliability needs {least} {things}; the responses have {n}")
+    right, count = counts(table, who, what)
+    halves = _halves(n_people, n_splits, seed)
+    r = np.array([_correlation(right, count, half) for half in halves])
+    r = r[np.isfinite(r)]
+    whole = 2 * r / (1 + r)
+    low, high = interval(whole)
+    row = {"n_participants": n_people, "n_items": n_items}
+    means = {"r": r.mean(), "reliability": whole.mean()} if len(r) else dict.fromkeys(("r", "reliability"), np.nan)
+    return pd.DataFrame([row | means | {"ci_low": low, "ci_high": high}])
+
+
+def _halves(n: int, n_splits: int, seed: int) -> NDArray[np.bool_]:
+    """Random halves [n_splits, n]; the odd one is in neither half."""
+    first = np.zeros((n_splits, n), dtype=np.int64)
+    first[:, : n // 2] = 1
+    first[:, n // 2 : 2 * (n // 2)] = 2
+    return np.asarray(np.random.default_rng(seed).permuted(first, axis=1))
+
+
+def _correlation(right: Array, count: Array, half: NDArray[np.bool_]) -> float:
+    totals = [(right[half == side].sum(axis=0), count[half == side].sum(axis=0)) for side in (1, 2)]
+    kept = (totals[0][1] > 0) & (totals[1][1] > 0)
+    x, y = (hits[kept] / n[kept] for hits, n in totals)
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    return float(np.corrcoef(x, y)[0, 1])

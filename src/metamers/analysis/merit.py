@@ -1,0 +1,145 @@
+"""One figure of merit per model: how much of its metamers others recognize, over all of its stages."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metamers.analysis.bootstrap import counts, interval, resample_weights
+from metamers.analysis.designs import need_columns
+from metamers.analysis.recognition import NATURAL, chance_level
+from metamers.analysis.scores import tidy
+from metamers.errors import MetamersError
+
+Array = NDArray[np.float64]
+COLUMNS = ("model", "n_stages", "n_observers", "n_references", "merit", "ci_low", "ci_high", "note")
+
+
+def figure_of_merit(
+    responses: pd.DataFrame,
+    *,
+    stages: Mapping[str, Sequence[str]] | None = None,
+    chance: float | None = None,
+    observer_kind: str | None = None,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The area under the other observers' recognition over stage depth, per generating model.
+
+    At every stage, recognition is the unweighted mean of the proportions correct over all observers but the generating
+    model (`observer_kind`: only people, or only models), scaled so that 0 is `chance` and 1 is what the same observers
+    reach on the natural stimuli. Depth is 0 for the natural stimuli and 1 for the last stage, with stages in between at
+    equal distances; the area is by the trapezoid rule. So 1 means that metamers of every stage are recognized like
+    natural stimuli, and 0 that none is recognized better than by guessing.
+
+    One row per model: `model, n_stages, n_observers, n_references, merit, ci_low, ci_high` (95 %, resampling
+    references, the same for natural stimuli and all stages), `note`. Where observers are not above chance on natural
+    stimuli the figure is NaN, and `note` says so. `stages` gives the models' stages in order; without it the order is
+    that of first appearance.
+
+    Raises MetamersError as `participant_scores` does, and where no other observer saw metamers and natural stimuli.
+    """
+    rows = _merits(responses, stages or {}, chance, observer_kind, n_resamples, seed)
+    return pd.DataFrame([{name: row[name] for name in COLUMNS} for row in rows], columns=list(COLUMNS))
+
+
+def compare_runs(
+    runs: Mapping[str, pd.DataFrame],
+    *,
+    stages: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    chance: float | None = None,
+    observer_kind: str | None = None,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The figures of merit of any number of runs (name to responses), each model's beside the first one's.
+
+    The columns of `figure_of_merit` after `run`, then `difference, difference_low, difference_high`: from the first
+    row's, with its 95 % interval; runs with the same references resample them together. `stages` goes by run. Raises
+    what `figure_of_merit` does, naming the run.
+    """
+    rows = []
+    for name, responses in runs.items():
+        try:
+            found = _merits(responses, (stages or {}).get(name, {}), chance, observer_kind, n_resamples, seed)
+        except MetamersError as error:
+            raise MetamersError(f"{name}: {error}") from None
+        rows += [{"run": name} | row for row in found]
+    for row in rows:
+        low, high = interval(row["draws"] - rows[0]["draws"])
+        same = row is rows[0]
+        row["difference"] = row["merit"] - rows[0]["merit"]
+        row["difference_low"], row["difference_high"] = (0.0, 0.0) if same else (low, high)
+    columns = ["run", *COLUMNS, "difference", "difference_low", "difference_high"]
+    return pd.DataFrame([{name: row[name] for name in columns} for row in rows], columns=columns)
+
+
+def _merits(
+    responses: pd.DataFrame,
+    stages: Mapping[str, Sequence[str]],
+    chance: float | None,
+    observer_kind: str | None,
+    n_resamples: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    need_columns(responses, ["reference"], "the table of responses")
+    chance = chance_level(responses) if chance is None else chance
+    table = tidy(responses).dropna(subset=["correct"])
+    if observer_kind is not None:
+        table = table[table["observer_kind"] == observer_kind]
+    references = sorted(set(table["reference"]))
+    weights = _reference_weights(references, n_resamples, seed)
+    natural = table[table["stage"] == NATURAL]
+    rows = []
+    for model, metamers in table[table["stage"] != NATURAL].groupby("model", sort=False):
+        metamers = metamers[metamers["observer"] != model]
+        seen = set(metamers["observer"]) & set(natural["observer"])
+        if seen:
+            order = [s for s in stages.get(str(model), ()) if s in set(metamers["stage"])]
+            order = list(dict.fromkeys([*order, *metamers["stage"]]))
+            both = pd.concat([natural, metamers])
+            both = both[both["observer"].isin(seen)]
+            rows.append({"model": model} | _merit(both, [NATURAL, *order], references, weights, chance))
+    if not rows:
+        who = {"human": "person", "model": "other model"}.get(observer_kind or "", "other observer")
+        raise MetamersError(
+            f"no {who} saw both metamers and natural stimuli, so there is no figure of merit; recognize"
+        )
+    return rows
+
+
+def _merit(
+    table: pd.DataFrame, stages: Sequence[str], references: list[str], weights: Array, chance: float
+) -> dict[str, Any]:
+    curves = np.stack([_mean_recognition(table[table["stage"] == stage], references, weights) for stage in stages])
+    above = curves[0] - chance
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scaled = np.where(above > 0, (curves - chance) / above, np.nan)
+    areas = ((scaled[1:] + scaled[:-1]) / 2).mean(axis=0)
+    low, high = interval(areas[1:])
+    of_model = table[table["stage"] != NATURAL]
+    return {
+        **{"n_stages": len(stages) - 1, "n_observers": of_model["observer"].nunique()},
+        **{"n_references": of_model["reference"].nunique(), "merit": float(areas[0]), "ci_low": low, "ci_high": high},
+        "note": "" if above[0] > 0 else "undefined: the observers are not above chance on natural stimuli",
+        "draws": areas[1:],
+    }
+
+
+def _mean_recognition(table: pd.DataFrame, references: list[str], weights: Array) -> Array:
+    """The unweighted mean over observers [1 + n_resamples], first of the references as they are."""
+    proportions = []
+    for _, answers in table.groupby("observer", sort=False):
+        right, count = counts(answers, answers["observer"], answers["reference"])
+        places = pd.Index(references).get_indexer(pd.Index(dict.fromkeys(answers["reference"])))
+        total, hits = weights[:, places] @ count[0], weights[:, places] @ right[0]
+        proportions.append(np.divide(hits, total, out=np.full(len(total), np.nan), where=total > 0))
+    mean: Array = np.mean(proportions, axis=0)
+    return mean
+
+
+def _reference_weights(references: list[str], n_resamples: int, seed: int) -> Array:
+    drawn = resample_weights(len(references), n_resamples, np.random.default_rng(seed))
+    return np.vstack([np.ones((1, len(references))), drawn])

@@ -1,0 +1,87 @@
+"""How different the metamers of one reference are that were made from several seeds."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from metamers.analysis.designs import need_columns
+from metamers.analysis.recognition import NATURAL
+from metamers.analysis.scores import tidy
+from metamers.errors import MetamersError
+
+METAMER = ["model", "stage", "recipe", "reference"]
+
+
+def seed_agreement(responses: pd.DataFrame) -> pd.DataFrame:
+    """How often an observer answers alike to two metamers of one reference, made from different seeds.
+
+    One row per model, stage and observer: `model, stage, observer, observer_kind, n_references, n_pairs, agreement`
+    (the share of pairs of seeds with the same response), `expected` (that share by the observer's response frequencies
+    alone). Participants are paired with themselves only.
+
+    Raises MetamersError as `participant_scores` does, for missing columns, and where no reference has two seeds.
+    """
+    need_columns(responses, ["recipe", "reference", "seed", "response"], "the table of responses")
+    table = tidy(responses)
+    table = table[(table["stage"] != NATURAL) & (table["response"] != "")]
+    table = table.assign(recipe=table["recipe"].astype("string").fillna("").astype(object))
+    rows = []
+    for key, cell in table.groupby(["model", "stage", "observer", "observer_kind"], sort=False):
+        alike, n_pairs, n_references = 0, 0, set()
+        for (_, reference, _), made in cell.groupby(["recipe", "reference", "participant"], sort=False):
+            pairs = list(combinations(made["response"], 2))
+            alike += sum(a == b for a, b in pairs)
+            n_pairs += len(pairs)
+            n_references |= {reference} if pairs else set()
+        if n_pairs:
+            shares = cell["response"].value_counts(normalize=True).to_numpy(dtype=float)
+            row = dict(zip(("model", "stage", "observer", "observer_kind"), key, strict=True))
+            row |= {"n_references": len(n_references), "n_pairs": n_pairs, "agreement": alike / n_pairs}
+            rows.append(row | {"expected": float(np.sum(shares**2))})
+    if not rows:
+        raise MetamersError("no reference has metamers from two seeds; make them with --seed 0 1")
+    return pd.DataFrame(rows)
+
+
+def seed_distances(signals: pd.DataFrame) -> pd.DataFrame:
+    """How far metamers of one reference are from each other, and from it, in their written values.
+
+    `signals` has `model, stage, recipe, reference, seed, signal, reference_signal` (arrays of one shape in [0, 1] or
+    [-1, 1]). One row per model and stage: `model, stage, n_references, n_pairs, between_seeds, to_reference`, both the
+    mean root-mean-square difference.
+
+    Raises MetamersError for missing columns and where no reference has two seeds.
+    """
+    need_columns(signals, [*METAMER, "seed", "signal", "reference_signal"], "the table of signals")
+    pairs = [
+        {
+            **dict(zip(METAMER, key, strict=True)),
+            "between": rms(a, b),
+            "to": (rms(a, reference) + rms(b, reference)) / 2,
+        }
+        for key, made in signals.groupby(METAMER, sort=False)
+        for reference in [made["reference_signal"].iloc[0]]
+        for a, b in combinations(made["signal"], 2)
+    ]
+    if not pairs:
+        raise MetamersError("no reference has metamers from two seeds; make them with --seed 0 1")
+    table = pd.DataFrame(pairs).groupby(["model", "stage"], sort=False)
+    return pd.DataFrame(
+        {
+            "n_references": table["reference"].nunique(),
+            "n_pairs": table.size(),
+            "between_seeds": table["between"].mean(),
+            "to_reference": table["to"].mean(),
+        }
+    ).reset_index()
+
+
+def rms(a: ArrayLike, b: ArrayLike) -> float:
+    """The root-mean-square difference of two signals of one shape.
+
+    >>> rms([0.0, 0.0], [0.0, 1.0]) == 0.5**0.5
+    True
+    """
+    return float(np.sqrt(np.mean((np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)) ** 2)))

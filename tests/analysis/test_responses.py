@@ -1,0 +1,264 @@
+"""Analyses of responses: known answers, properties, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metamers import analysis
+from metamers.analysis.consistency import kappa
+from metamers.analysis.idiosyncrasy import ANOTHER_SEED, OTHER, OTHER_ARCHITECTURE, OTHER_BOTH, OTHER_TRAINING
+from metamers.errors import MetamersError
+
+PEOPLE = ("people", "human")
+THREE = (("net", "model"), ("a", "model"), ("b", "model"))
+
+
+def falls(model, stage, observer, i):
+    """All is right but late metamers of others."""
+    return {"output": 0.25, "layer2": 0.5}.get(stage, 1.0) if observer != model else 1.0
+
+
+def test_participant_scores_have_one_row_for_each_person(make_responses):
+    table = analysis.participant_scores(
+        make_responses(observers=[PEOPLE, ("other", "model")], participants=3, right=falls)
+    )
+    assert len(table) == 4 * (3 + 1)
+    assert set(table["participant"]) == {"p0", "p1", "p2", "other"}
+    assert table[table["stage"] == "natural"]["proportion"].eq(1).all()
+    assert (table["model"] == "").sum() == 4
+
+
+def test_observers_without_a_common_label_are_unscored(make_responses):
+    responses = make_responses()
+    responses["correct"] = responses["correct"].astype("boolean").where(responses["observer"] != "other")
+    row = analysis.participant_scores(responses).set_index("observer").loc["other"].iloc[0]
+    assert row["n"] == 0 and np.isnan(row["proportion"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: pd.concat([t, t.iloc[:1]]), "participant 'net' of 'net' answered natural/r0 twice; keep one"),
+        (lambda t: t.drop(columns="correct"), "lacks the column 'correct'"),
+        (lambda t: t.assign(observer_kind="person"), "'person' is neither 'model' nor 'human'"),
+    ],
+)
+def test_responses_that_are_none_are_refused(make_responses, change, said):
+    for function in (analysis.participant_scores, analysis.error_consistency, analysis.balanced_accuracy):
+        with pytest.raises(MetamersError) as refused:
+            function(change(make_responses()))
+        assert said in str(refused.value)
+
+
+def test_bootstrap_over_stimuli_is_the_binomial_error(make_responses):
+    table = analysis.bootstrap_recognition(make_responses(n=400, right=falls), over="stimuli")
+    row = table.set_index(["stage", "observer"]).loc[("layer2", "other")]
+    p = row["proportion"]
+    assert row["sem"] == pytest.approx(np.sqrt(p * (1 - p) / 400), rel=0.15)
+    assert row["ci_low"] == pytest.approx(p - 1.96 * row["sem"], abs=0.01)
+    assert (row["n"], row["n_references"], row["n_participants"]) == (400, 400, 1)
+
+
+def test_bootstrap_over_people_sees_how_they_differ(make_responses):
+    responses = make_responses(observers=[PEOPLE], participants=8, n=40)
+    # Half of the people are always wrong: they differ, the stimuli do not.
+    responses["correct"] = responses["participant"].isin(["p0", "p1", "p2", "p3"])
+    sems = {
+        over: analysis.bootstrap_recognition(responses, over=over)["sem"].iloc[0]
+        for over in ("stimuli", "participants", "both")
+    }
+    assert sems["stimuli"] == pytest.approx(0, abs=1e-12)
+    assert sems["participants"] == pytest.approx(0.5 / np.sqrt(8), rel=0.15)
+    assert sems["both"] >= sems["participants"] * 0.9
+    one = analysis.bootstrap_recognition(responses[responses["participant"] == "p0"], over="participants")
+    assert one[["sem", "ci_low", "ci_high"]].isna().all().all()
+
+
+bits = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)
+
+
+@given(bits)
+def test_kappa_is_cohens_and_within_its_bounds(pairs):
+    a, b = (np.array(side) for side in zip(*pairs, strict=True))
+    figures = kappa(a, b)
+    if figures["note"]:
+        assert np.isnan(figures["kappa"]) and len(set(a)) == len(set(b)) == 1
+        return
+    both, neither = np.mean(a & b), np.mean(~a & ~b)
+    expected = a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean())
+    assert figures["kappa"] == pytest.approx((both + neither - expected) / (1 - expected))
+    assert figures["kappa_min"] - 1e-9 <= figures["kappa"] <= figures["kappa_max"] + 1e-9
+
+
+def test_error_consistency_pairs_all_observers_on_what_they_share(make_responses):
+    responses = make_responses(observers=[PEOPLE, *THREE[1:]], participants=2, right=falls)
+    table = analysis.error_consistency(responses)
+    assert set(table["observer_a"]) | set(table["observer_b"]) == {"people p0", "people p1", "a", "b"}
+    assert len(table) == 4 * 6 and (table["n"] == 16).all()
+    apart = responses[(responses["observer"] == "a") == (responses["cell"].str.endswith("/s0"))]
+    with pytest.raises(MetamersError, match="no two observers saw the same stimulus"):
+        analysis.error_consistency(apart[apart["observer"].isin(["a"])])
+
+
+def test_reliability_is_high_where_people_agree_and_low_where_they_guess(make_responses):
+    steep = make_responses(observers=[PEOPLE], participants=8, right=falls, n=40)
+    row = analysis.split_half_reliability(steep, n_splits=200).iloc[0]
+    assert row["reliability"] > 0.97 and row["n_items"] == 4 and row["n_participants"] == 8
+    assert row["r"] < row["reliability"]
+    guessed = make_responses(observers=[PEOPLE], participants=8, right=lambda *_: 0.5, n=40)
+    by_cell = analysis.split_half_reliability(guessed, items=["cell"], n_splits=200).iloc[0]
+    assert abs(by_cell["r"]) < 0.3
+    with pytest.raises(MetamersError, match="needs 4 human participants; the responses have 2"):
+        analysis.split_half_reliability(make_responses(observers=[PEOPLE], participants=2))
+
+
+def test_idiosyncrasy_is_own_minus_other_by_relation(make_responses):
+    table = analysis.idiosyncrasy(make_responses(observers=THREE, right=falls, n=100))
+    row = table.set_index("stage").loc["output"]
+    assert (row["relation"], row["n_observers"], row["own"]) == (OTHER, 2, 1.0)
+    assert row["idiosyncrasy"] == pytest.approx(0.75, abs=0.1)
+    assert row["ci_low"] < row["idiosyncrasy"] < row["ci_high"]
+    observers = [("net", "model"), ("twin", "model"), ("deep", "model"), ("robust", "model"), ("both", "model")]
+    models = pd.DataFrame(
+        {
+            "model": ["net", "twin", "deep", "robust", "both"],
+            "architecture": ["r18", "r18", "r50", "r18", "r50"],
+            "training": ["s", "s", "s", "adv", "adv"],
+        }
+    )
+    responses = make_responses(observers=observers)
+    split = analysis.idiosyncrasy(responses, models)
+    assert split[split["stage"] == "layer1"]["relation"].tolist() == [
+        *(ANOTHER_SEED, OTHER_ARCHITECTURE, OTHER_TRAINING, OTHER_BOTH),
+    ]
+    with pytest.raises(MetamersError, match="lacks 'twin'"):
+        analysis.idiosyncrasy(responses, models[models["model"] != "twin"])
+    with pytest.raises(MetamersError, match="no model saw its own metamers"):
+        analysis.idiosyncrasy(make_responses(observers=THREE[1:]))
+
+
+def test_seeds_agree_as_often_as_the_observer_answers_alike(make_responses):
+    table = analysis.seed_agreement(make_responses(seeds=(0, 1, 2)))
+    assert (table["agreement"] == 1).all() and (table["n_pairs"] == 16 * 3).all() and (table["expected"] == 0.25).all()
+    with pytest.raises(MetamersError, match="no reference has metamers from two seeds"):
+        analysis.seed_agreement(make_responses())
+
+
+def test_seed_distances_are_root_mean_squares():
+    rows = [
+        ("net", "layer1", "fast", "r0", seed, np.full(4, value), np.zeros(4)) for seed, value in ((0, 0.1), (1, 0.4))
+    ]
+    columns = ["model", "stage", "recipe", "reference", "seed", "signal", "reference_signal"]
+    row = analysis.seed_distances(pd.DataFrame(rows, columns=columns)).iloc[0]
+    assert (row["between_seeds"], row["to_reference"]) == (pytest.approx(0.3), pytest.approx(0.25))
+
+
+def test_merit_is_1_for_perfect_metamers_and_the_area_below_otherwise(make_responses):
+    assert analysis.figure_of_merit(make_responses())["merit"].tolist() == [pytest.approx(1)]
+
+    def exact(model, stage, observer, i):
+        share = {"layer1": 1.0, "layer2": 0.5, "output": 0.25}.get(stage, 1.0)
+        return float(i % 16 < 16 * share)
+
+    row = analysis.figure_of_merit(make_responses(right=exact), chance=0.25).iloc[0]
+    # Scaled: 1, 1, 1/3, 0 at depths 0, 1/3, 2/3, 1.
+    assert row["merit"] == pytest.approx((1 + 2 / 3 + 1 / 6) / 3)
+    assert row["ci_low"] < row["merit"] < row["ci_high"]
+    assert (row["n_stages"], row["n_observers"], row["n_references"]) == (3, 1, 16)
+
+
+def test_merit_needs_other_observers_above_chance(make_responses):
+    with pytest.raises(MetamersError, match="no other observer saw both"):
+        analysis.figure_of_merit(make_responses(observers=[("net", "model")]))
+    with pytest.raises(MetamersError, match="no person saw both"):
+        analysis.figure_of_merit(make_responses(), observer_kind="human")
+    row = analysis.figure_of_merit(make_responses(right=lambda *_: 0.0)).iloc[0]
+    assert np.isnan(row["merit"]) and "not above chance" in row["note"]
+
+
+def test_runs_are_compared_by_merit(make_responses):
+    table = analysis.compare_runs({"one": make_responses(), "two": make_responses(right=falls)}, chance=0.25)
+    assert table["run"].tolist() == ["one", "two"]
+    assert table["difference"].tolist() == [0, pytest.approx(table["merit"][1] - table["merit"][0])]
+    assert table["difference_high"][1] < 0
+    with pytest.raises(MetamersError, match="^two: no other observer"):
+        analysis.compare_runs({"one": make_responses(), "two": make_responses(observers=[("net", "model")])})
+
+
+def test_confusions_and_balanced_accuracy(make_responses):
+    responses = make_responses(right=lambda m, s, o, i: float(i % 4 != 0), n=16)
+    responses = responses[responses["reference"].isin(["r0", "r1", "r2", "r5"])]  # cat once, cup twice, star once
+    row = analysis.balanced_accuracy(responses).iloc[0]
+    assert (row["accuracy"], row["n_labels"]) == (0.75, 3)
+    assert row["balanced_accuracy"] == pytest.approx(2 / 3)
+    table = analysis.confusion(responses)
+    cat = table[(table["label"] == "cat") & (table["stage"] == "natural")].iloc[0]
+    assert (cat["response"], cat["n"], cat["proportion"]) == ("cup", 1, 1.0)
+    assert table.groupby(["model", "stage", "observer", "label"])["proportion"].sum().eq(1).all()
+
+
+def test_people_against_other_models(make_responses):
+    responses = make_responses(observers=[PEOPLE, *THREE], participants=4, right=falls, n=60)
+    points = analysis.human_model_points(responses)
+    assert points["stage"].tolist() == ["layer1", "layer2", "output"]
+    assert points["n_people"].tolist() == [4] * 3 and points["n_models"].tolist() == [2] * 3
+    row = analysis.human_model_relation(points).iloc[0]
+    assert row["r_squared"] > 0.9 and row["spearman_rho"] == pytest.approx(1) and row["n"] == 3
+    with pytest.raises(MetamersError, match="no model-stage was shown to both"):
+        analysis.human_model_relation(analysis.human_model_points(make_responses()))
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=12))
+def test_correlations_are_symmetric_and_bounded(pairs):
+    x, y = [p[0] for p in pairs], [p[1] for p in pairs]
+    figures, swapped = analysis.correlations(x, y), analysis.correlations(y, x)
+    if figures["note"]:
+        assert len(pairs) < 3 or len(set(x)) == 1 or len(set(y)) == 1
+        return
+    for name in ("pearson_r", "spearman_rho", "kendall_tau"):
+        assert -1 - 1e-9 <= figures[name] <= 1 + 1e-9
+        assert figures[name] == pytest.approx(swapped[name])
+
+
+def test_robustness_against_recognizability():
+    recognizability = pd.DataFrame({"model": list("abcd"), "recognizability": [0.1, 0.4, 0.3, 0.8]})
+    robustness = pd.DataFrame(
+        {"model": list("abc") * 2, "attack": ["linf"] * 3 + ["l2"] * 3, "robustness": [1, 2, 3, 3, 2, 1]}
+    )
+    points, relation = analysis.robustness_relation(recognizability, robustness)
+    assert len(points) == 6
+    assert relation.set_index("attack")["spearman_rho"].to_dict() == {"linf": 0.5, "l2": -0.5}
+    with pytest.raises(MetamersError, match="model 'a' is there twice"):
+        analysis.robustness_relation(recognizability, robustness.drop(columns="attack"))
+    with pytest.raises(MetamersError, match="no model has both"):
+        analysis.robustness_relation(recognizability.assign(model=list("wxyz")), robustness)
+
+
+def test_designs_of_a_run(make_responses):
+    responses = make_responses(observers=[PEOPLE, *THREE], participants=3, right=falls)
+    scores = analysis.participant_scores(responses)
+    table = analysis.kind_by_stage(scores, "net")
+    result = analysis.mixed_anova(
+        table, value="proportion", subject="subject", within="stage", between="observer_kind"
+    ).set_index("effect")
+    assert result["DF"].tolist() == [1, 1, 3, 3, 3, 9]  # 3 people and 2 other models, 4 stages
+    with pytest.raises(MetamersError, match="no responses of people"):
+        analysis.kind_by_stage(analysis.participant_scores(make_responses(observers=THREE)), "net")
+    two = make_responses(models=("net", "twin"), observers=[PEOPLE], participants=5, right=lambda *_: 0.5)
+    table = analysis.stage_by_model(analysis.participant_scores(two), "human")
+    result = analysis.repeated_measures_anova(table, value="proportion", subject="subject", within=["stage", "model"])
+    assert result["DF"].tolist() == [1, 4, 3, 12, 1, 4, 3, 12]
+    with pytest.raises(MetamersError, match="no model observers other than"):
+        analysis.stage_by_model(analysis.participant_scores(two), "model")
+
+
+def test_row_order_does_not_matter(make_responses):
+    responses = make_responses(observers=[PEOPLE, *THREE], participants=4, right=falls, seeds=(0, 1))
+    shuffled = responses.sample(frac=1, random_state=0)
+    for function in (analysis.error_consistency, analysis.balanced_accuracy, analysis.seed_agreement):
+        numbers = function(responses).select_dtypes("number")
+        for name in numbers:
+            if name not in ("accuracy_a", "accuracy_b"):  # which of a pair is first
+                assert sorted(function(shuffled)[name].dropna()) == pytest.approx(sorted(numbers[name].dropna()))
