@@ -1,6 +1,7 @@
 """Runs the command line in this process, on tiny networks and images."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -136,6 +137,28 @@ def images(tmp_path: Path) -> Path:
         (folder / f"{i % 2}").mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / f"{i % 2}" / f"{i % 2}_{i}.png")
     return folder
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the runs of `make_once` are kept."""
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture
+def make_once(cli: Run, images: Path, kept: Path) -> Callable[..., Path]:
+    """Gives a copy, in the test's folder, of a run of the network `net` and those images."""
+
+    def make(*options: str) -> Path:
+        whole = kept / "_".join(options)
+        if not whole.is_dir():
+            made = ("make", "nets.py:net", *options, "--stimuli", images, "--set", "steps=5", "--out", "run")
+            assert cli(*made, "--no-report").code == 0
+            shutil.move("run", whole)
+        shutil.copytree(whole, "run")
+        return Path("run")
+
+    return make
 
 
 @pytest.fixture

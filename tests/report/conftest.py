@@ -71,6 +71,10 @@ def _write_run(
     size: int = 32,
     null: bool = True,
     responses: bool = True,
+    people: int = 0,
+    gaps: bool = False,
+    controls: bool = False,
+    labels: Sequence[str] = LABELS,
     reason: str = "snr_db 3.10 is not above the null's maximum 3.42",
 ) -> Path:
     names = [f"test-0-{i:05d}" for i in range(references)] if isinstance(references, int) else list(references)
@@ -80,6 +84,7 @@ def _write_run(
         for s, stage in enumerate(stages):
             group = [
                 _cell(pictures, (model, stage, name), (m, s, r), len(stages), verdict(m, s, r), null, reason)
+                | {"label": labels[r % len(labels)]}
                 for r, name in enumerate(names)
             ]
             _dump(folder / "batches" / f"{slug(model)}-{slug(stage)}.json", _batch(model, stage, group))
@@ -87,7 +92,10 @@ def _write_run(
     nulls = [_null(model, stage, s) for model in models for s, stage in enumerate(stages)] if null else []
     for record in nulls:
         _dump(folder / "null" / slug(record["model"]) / slug(record["stage"]) / "set.json", record)
-    answers = _answers(cells, models, stages, names) if responses else []
+    observers = [*models, *(f"p{i}" for i in range(people))]
+    answers = _answers(cells, observers, stages, names, labels, controls) if responses else []
+    if gaps:  # a participant who saw nothing of the last stage
+        answers = [row for row in answers if (row["participant"], row["stage"]) != ("p0", stages[-1])]
     _table(folder / "tables" / "matches.csv", MATCHES, cells)
     _table(folder / "tables" / "responses.csv", RESPONSES, answers)
     _table(folder / "tables" / "null.csv", NULL, [])
@@ -209,29 +217,40 @@ def _null(model: str, stage: str, place: int) -> dict[str, Any]:
 
 
 def _answers(
-    cells: list[dict[str, Any]], models: Sequence[str], stages: Sequence[str], names: list[str]
+    cells: list[dict[str, Any]],
+    observers: Sequence[str],
+    stages: Sequence[str],
+    names: list[str],
+    labels: Sequence[str],
+    controls: bool,
 ) -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
     rows = []
-    for observer in models:
+    for observer in observers:
         for r, reference in enumerate(names):
-            keys = {"cell": f"natural/{slug(reference)}", "stage": "natural", "reference": reference}
-            rows.append(keys | _answer(observer, LABELS[r % 4], bool(rng.random() < 0.98)))
+            for stage, known in (("natural", 0.98), ("start", 1 / len(labels)))[: 1 + controls]:
+                keys = {"cell": f"{stage}/{slug(reference)}", "stage": stage, "reference": reference}
+                rows.append(keys | _answer(observer, labels[r % len(labels)], bool(rng.random() < known), labels))
         for cell in cells:
             if cell["file"] is None:
                 continue
             depth = stages.index(cell["stage"]) / max(1, len(stages) - 1)
             known = 0.98 if observer == cell["model"] else 0.98 - 0.75 * depth
             keys = {key: cell[key] for key in ("cell", "model", "stage", "recipe", "reference", "seed")}
-            rows.append(keys | _answer(observer, cell["label"], bool(rng.random() < known)))
+            rows.append(keys | _answer(observer, cell["label"], bool(rng.random() < known), labels))
+            if controls:
+                keys |= {"model": f"untrained-{cell['model']}", "cell": f"untrained-{cell['cell']}"}
+                rows.append(keys | _answer(observer, cell["label"], bool(rng.random() < 0.4), labels))
     return rows
 
 
-def _answer(observer: str, label: str, correct: bool) -> dict[str, Any]:
-    response = label if correct else LABELS[(LABELS.index(label) + 1) % 4]
+def _answer(observer: str, label: str, correct: bool, labels: Sequence[str]) -> dict[str, Any]:
+    response = label if correct else labels[(labels.index(label) + 1) % len(labels)]
+    person = observer.startswith("p") and observer[1:].isdecimal()
     return {
-        "observer": observer,
-        "observer_kind": "model",
+        "observer": "human" if person else observer,
+        "observer_kind": "human" if person else "model",
+        "participant": observer if person else None,
         "label": label,
         "response": response,
         "correct": correct,

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metamers.analysis import recognition_by_stage
 from metamers.report import figures
 from metamers.report.drawing import INK, inline, styled
 from metamers.report.results import Results, read_results
@@ -14,20 +13,6 @@ from metamers.report.results import Results, read_results
 @pytest.fixture(scope="module")
 def results(run: Path) -> Results:
     return read_results(run)
-
-
-def test_recognition_draws_each_observer_and_chance(results: Results) -> None:
-    table = recognition_by_stage(results.responses, stages=results.stages)
-    model, stages = "picto-alexnet", ["natural", *results.stages["picto-alexnet"]]
-    curves = table[table["model"].isin(["", model])]
-    with styled("test"):
-        axes = figures.recognition_figure(curves, model, stages).axes[0]
-    lines = {line.get_label(): line for line in axes.get_lines()}
-    assert set(lines) == {"picto-alexnet (itself)", "picto-resnet", "picto-resnet-b", "chance"}
-    own = curves[curves["observer"] == model]["proportion"].to_numpy(dtype=float)
-    np.testing.assert_array_equal(np.asarray(lines["picto-alexnet (itself)"].get_ydata(), dtype=float), own)
-    assert np.asarray(lines["chance"].get_ydata())[0] == 0.25
-    assert [label.get_text() for label in axes.get_xticklabels()] == stages
 
 
 def test_null_has_a_panel_per_stage_and_measure_with_its_maximum(results: Results) -> None:

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from metamers.errors import MetamersError
@@ -90,17 +91,77 @@ def test_stages_follow_the_study_and_not_the_records(make_run: MakeRun) -> None:
 
 def test_recognition_states_both_ends_and_leaves_failures_out(demo: tuple[str, Page]) -> None:
     _, page = demo
-    assert re.search(
-        r"Other observers recognize \d+ % of the natural stimuli and \d+ % of the metamers of out", page.text
-    )
+    assert re.search(r"Other models recognize \d+ % of the natural stimuli and \d+ % of the metamers of out", page.text)
     assert "6 responses to cells that failed are left out" in page.text  # 2 cells, 3 observers
     assert "chance (0.250)" in page.text
 
 
+def test_the_matrix_holds_each_model_at_each_stage_for_each_observer(demo: tuple[str, Page], run: Path) -> None:
+    html, _ = demo
+    table = html[html.index('class="matrix"') : html.index('id="confusions"')]
+    assert re.findall(r'colspan="4">([^<]+)<', table) == [
+        *("natural stimuli", "conv1", "layer1", "layer2", "layer3", "output")
+    ]
+    assert table.count('class="n heat') == 3 * (1 + 5 * 3)
+    assert table.count("heat own") == 5 * 3
+    responses = pd.read_csv(run / "tables" / "responses.csv", dtype={"correct": "boolean"})
+    seen = responses[(responses.model == MODELS[2]) & (responses.stage == "output") & (responses.observer == MODELS[0])]
+    last = re.findall(r'title="(\d+) of (\d+)"', table)[-3]
+    assert last == (str(int(seen.correct.sum())), str(len(seen)))
+
+
+def test_people_stand_beside_models_with_statistics(make_run: MakeRun) -> None:
+    run = make_run("people", people=3)
+    _, page = page_of(run)
+    assert "How often 4 observers recognized" in page.text
+    assert re.search(r"; people recognize \d+ % of the natural stimuli", page.text)
+    found = re.findall(r"Mixed analysis of variance of (\d) people and (\d) other models.*?: people against", page.text)
+    assert found == [("3", "2")] * 3
+    assert re.search(r"stage F\(5, 15\) = [\d.]+, p < 0.001, partial η² = 0.\d\d", page.text)
+    assert "people" in words_of(run, "confusion-picto-resnet")
+
+
+def test_why_people_and_models_are_not_compared(make_run: MakeRun) -> None:
+    _, page = page_of(make_run("one", models=["m"], people=2))
+    assert "analysis of variance" not in page.text  # there are no other models
+    _, page = page_of(make_run("gaps", models=["m", "n"], people=2, gaps=True))
+    assert "People and other models are not compared by an analysis of variance: " in page.text
+
+
+def test_controls_are_shown(make_run: MakeRun) -> None:
+    run = make_run("controls", models=["m", "n"], references=4, controls=True)
+    html, _ = page_of(run)
+    table = html[html.index('class="matrix"') : html.index('id="confusions"')]
+    assert "what the search started from" in table
+    assert table.count(">untrained-m</th>") == 5
+    words = words_of(run, "recognition-m")
+    assert "untrained net's, by others" in words
+    assert "start noise, by others" in words
+
+
+def test_too_many_labels_are_not_drawn(make_run: MakeRun) -> None:
+    run = make_run("words", models=["m", "n"], references=60, labels=[f"word {i}" for i in range(60)])
+    _, page = page_of(run)
+    assert "60 labels are too many to draw" in page.text
+
+
+def test_a_chance_for_each_observer(make_run: MakeRun) -> None:
+    run = make_run("chances", models=["m", "n"], references=4)
+    (run / "responses").mkdir()
+    record = {"id": "n", "observer": "n", "n_labels": 1000, "responses": []}
+    (run / "responses" / "n.json").write_text(json.dumps(record))
+    assert "the dotted line is chance (0.001, 0.250)" in page_of(run)[1].text
+
+
+def words_of(run: Path, figure: str) -> str:
+    """The words of a figure's SVG."""
+    return " ".join(re.findall(r">([^<>]+)</text>", (run / "figures" / f"{figure}.svg").read_text(encoding="utf-8")))
+
+
 def test_figures_are_in_the_page_and_in_files(demo: tuple[str, Page], run: Path) -> None:
     _, page = demo
-    assert len(page.attributes("svg", "aria-label")) == 9
-    names = {f"{kind}-{model}" for kind in ("recognition", "null", "convergence") for model in MODELS}
+    assert len(page.attributes("svg", "aria-label")) == 12
+    names = {f"{kind}-{model}" for kind in ("recognition", "confusion", "null", "convergence") for model in MODELS}
     for kind in ("svg", "pdf"):
         assert {path.stem for path in (run / "figures").glob(f"*.{kind}")} == names
     ids = [a["id"] for _, a in page.tags if a.get("id")]

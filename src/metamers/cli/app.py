@@ -8,10 +8,12 @@ from cyclopts import App, CycloptsError
 from metamers import __version__
 from metamers.cli.analyze import analyze
 from metamers.cli.demo import demo
+from metamers.cli.import_responses import import_responses
 from metamers.cli.inspect import models, stages
 from metamers.cli.make import make
 from metamers.cli.output import stdout_kept_for_results
 from metamers.cli.prove import report, verify
+from metamers.cli.recognize import recognize
 from metamers.cli.replicate import replicate
 from metamers.errors import MetamersError
 
@@ -25,7 +27,7 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # main says how to resume
 )
-for command in (demo, models, stages, make, verify, report, replicate):
+for command in (demo, models, stages, make, recognize, import_responses, verify, report, replicate):
     app.command(command)
 app.command(analyze)
 

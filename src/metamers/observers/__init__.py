@@ -1,5 +1,16 @@
 """Who recognizes a stimulus: observers that give it a label."""
 
-from metamers.observers.model_observer import recognize
+from metamers.observers.human_responses import import_responses
+from metamers.observers.model_observer import ModelObserver, model_observer, recognize, require_scored
+from metamers.observers.shown import CONTROLS, UNTRAINED, shown
 
-__all__ = ["recognize"]
+__all__ = [
+    "CONTROLS",
+    "UNTRAINED",
+    "ModelObserver",
+    "import_responses",
+    "model_observer",
+    "recognize",
+    "require_scored",
+    "shown",
+]

@@ -1,69 +1,200 @@
 """A model as an observer: it names what it sees in the written files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
-from metamers.labels import LabelSpace
-from metamers.matching import decide
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from metamers.errors import MetamersError
+from metamers.labels import DECISIONS, LabelSpace, identity
+from metamers.matching.representation import in_batches
 from metamers.models import StagedModel
+from metamers.observers.shown import shown
 from metamers.stimuli import StimulusSet, read_image
-from metamers.store import Record, Store, record_id
+from metamers.store import Record, Store, record_id, sha256
+
+Progress = Callable[[int, int], None]
+"""Called with the number of stimuli that an observer has answered, and of all."""
+
+BATCH = 64
 
 
-def recognize(store: Store, observer: StagedModel) -> int:
-    """Let `observer` name all metamers of a run and their references, and store its responses; how many are new.
+@dataclass(frozen=True)
+class ModelObserver:
+    """A model that answers in a label space, under the name that it has in a run; `model_observer` makes one.
 
-    The files are read as written and fitted to the observer's input. What was answered before is not asked again.
-    Raises MetamersError for an observer without a decision.
+    `fingerprint` is a hash of what the model makes of noise, as the same weights may lie in different networks.
     """
-    cells = [cell for batch in store.batches() for cell in batch["cells"] if cell["file"] is not None]
-    natural = {cell["reference_file"]: _natural(cell) for cell in cells}
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for file, reference in natural.items():
-        groups.setdefault(("", "natural", str(PurePosixPath(file).parent)), []).append(reference)
-    for cell in cells:
-        groups.setdefault((cell["model"], cell["stage"], cell["recipe"], str(cell["seed"])), []).append(cell)
-    return sum(_recognize_group(store, observer, key, group) for key, group in groups.items())
+
+    name: str
+    model: StagedModel
+    space: LabelSpace
+    decision: str
+    fingerprint: str
+
+    def answer(self, stimuli: StimulusSet) -> list[str | None]:
+        """A label for each stimulus, fitted to the model's input; None where the model gives NaN."""
+        assert self.model.input_size is not None
+        fitted = stimuli.fit(self.model.input_size, self.model.channels)
+        logits = [self._logits(fitted[i : i + BATCH]) for i in range(0, len(fitted), BATCH)]
+        return self.space.choose(np.concatenate(logits), self.decision)
+
+    def _logits(self, stimuli: StimulusSet) -> NDArray[np.float32]:
+        found = in_batches(lambda x: self.model.logits(x.to(self.model.device)).cpu(), stimuli.read(), BATCH)
+        logits: NDArray[np.float32] = found.numpy()
+        return logits
 
 
-def _recognize_group(store: Store, observer: StagedModel, key: Sequence[str], cells: list[dict[str, Any]]) -> int:
-    hashes = [cell["sha256"] for cell in cells]
-    identity = record_id(
-        [*key, observer.name, observer.weights_hash(), *hashes], f"{'.'.join(key[:2])}.{observer.name}"
-    )
-    if store.has_responses(identity):
-        return 0
-    space = LabelSpace(observer.classes)
-    rows: list[Record] = []
-    for cell, index in zip(cells, _decisions(store, observer, cells), strict=True):
-        row = {name: cell[name] for name in ("cell", "model", "stage", "recipe", "reference", "seed", "label")}
-        row |= {"observer": observer.name, "observer_kind": "model", "participant": None, "rt_ms": None}
-        rows.append(row | {"response": space.label(index), "correct": space.is_correct(index, cell["label"])})
-    store.commit_responses({"id": identity, "weights_hash": observer.weights_hash(), "responses": rows})
-    return len(rows)
+def model_observer(
+    store: Store, model: StagedModel, space: LabelSpace | None = None, decision: str = "first"
+) -> ModelObserver:
+    """`model` as an observer of a run; `space` None is the model's own labels.
+
+    A model that made the run's metamers, or has answered before, keeps the name that it has there, however it is named
+    now; one that shares its name with another takes six digits of its weights' hash into it. A model that takes any
+    input size takes that of the first stimulus.
+    Raises MetamersError for a run without metamers, a model without a decision, and outputs that are not the space's.
+    """
+    if decision not in DECISIONS:
+        raise MetamersError(f"no decision {decision!r}; choose {' or '.join(DECISIONS)}")
+    if model.input_size is None:
+        height, width, _ = read_image(store.path(_some_shown(store)[0]["file"])).shape
+        model = model.with_input_size((height, width))
+    shape = next(stage.shape for stage in model.describe() if stage.name == "output")
+    if len(shape) != 1 or shape[0] < 2:
+        raise MetamersError(f"model {model.name!r} makes no decision: its output has shape {list(shape)} a stimulus")
+    space = space or identity(model.classes, shape[0], model.name)
+    space.require_outputs(shape[0], model.name)
+    fingerprint = _fingerprint(model)
+    return ModelObserver(_name(store, model, fingerprint), model, space, decision, fingerprint)
 
 
-def _decisions(store: Store, observer: StagedModel, cells: list[dict[str, Any]], batch_size: int = 64) -> list[int]:
-    stimuli = StimulusSet(
-        name=str(store.folder),
-        ids=[cell["file"] for cell in cells],
-        source=lambda i: read_image(store.path(cells[i]["file"])),
-        channels=read_image(store.path(cells[0]["file"])).shape[2],
-    )
-    if observer.input_size is None:
-        first = stimuli.pixels(0).shape
-        observer = observer.with_input_size((first[0], first[1]))
-    assert observer.input_size is not None
-    fitted = stimuli.fit(observer.input_size, observer.channels)
-    starts = range(0, len(cells), batch_size)
-    return [d for i in starts for d in decide(observer, fitted[i : i + batch_size].read(), batch_size).tolist()]
+def require_scored(store: Store, observer: ModelObserver) -> None:
+    """Raises MetamersError for a run without metamers, and where the observer's labels have none of the stimuli's."""
+    labels = list(dict.fromkeys(s["label"] for s in _some_shown(store) if s["label"] is not None))
+    if not labels:
+        raise MetamersError(f"{store.folder}: its stimuli have no labels to score by; make the run with labels")
+    if not any(observer.space.known(label) for label in labels):
+        raise MetamersError(
+            f"observer {observer.name!r} has none of the stimuli's labels ({some(labels)}); its own are "
+            f"{some(observer.space.labels)}; choose other --labels"
+        )
 
 
-def _natural(cell: dict[str, Any]) -> dict[str, Any]:
-    """The reference of a cell as a stimulus of its own."""
-    return {
-        **{"cell": f"natural/{cell['reference']}", "model": None, "stage": "natural", "recipe": None, "seed": None},
-        **{"reference": cell["reference"], "label": cell["label"]},
-        **{"file": cell["reference_file"], "sha256": cell["reference_sha256"]},
+def recognize(
+    store: Store,
+    observer: StagedModel | ModelObserver,
+    *,
+    controls: Collection[str] = (),
+    progress: Progress = lambda done, total: None,
+) -> int:
+    """Let `observer` name what a run shows, and store its responses; how many are new.
+
+    A model answers in its own labels, a `ModelObserver` in its label space. The files are read as written and fitted to
+    the observer's input. What was answered before, in the same labels, is not asked again; answers in other labels are
+    replaced. Raises MetamersError as `model_observer` does.
+    """
+    if isinstance(observer, StagedModel):
+        observer = model_observer(store, observer)
+    old = {record["id"]: record for record in store.responses() if record["observer"] == observer.name}
+    groups = _groups(shown(store, controls))
+    total, done, n_new = sum(map(len, groups.values())), 0, 0
+    asked = []
+    for key, stimuli in groups.items():
+        asked.append(record_id([*key, observer.name], ".".join(filter(None, (*key[:2], observer.name)))))
+        n_new += _recognize_group(store, observer, stimuli, asked[-1], old.get(asked[-1]))
+        done += len(stimuli)
+        progress(done, total)
+    for record in old.values():
+        if record["labels"] != observer.space.name and record["id"] not in asked:
+            store.drop_responses(record["id"])
+    return n_new
+
+
+def some(labels: Iterable[str], most: int = 4) -> str:
+    """A few labels in quotes, and how many more there are.
+
+    >>> some(["cat", "cup", "sun"], 2)
+    "'cat', 'cup' and 1 more"
+    """
+    named = [repr(label) for label in labels]
+    return ", ".join(named[:most]) + (f" and {len(named) - most} more" if len(named) > most else "")
+
+
+def _some_shown(store: Store) -> list[Record]:
+    stimuli = shown(store)
+    if not stimuli:
+        raise MetamersError(f"{store.folder}: holds no metamer to recognize; make some with `metamers make`")
+    return stimuli
+
+
+def _groups(stimuli: Iterable[Record]) -> dict[tuple[str, ...], list[Record]]:
+    """Stimuli of one model, stage and (for those of no model) folder, so of one size."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for stimulus in stimuli:
+        folder = "" if stimulus["model"] else str(PurePosixPath(stimulus["file"]).parent)
+        groups.setdefault((stimulus["model"] or "", stimulus["stage"], folder), []).append(stimulus)
+    return groups
+
+
+def _recognize_group(store: Store, observer: ModelObserver, stimuli: list[Record], id_: str, old: Record | None) -> int:
+    asked = {
+        **{"observer": observer.name, "weights_hash": observer.model.weights_hash(), "labels": observer.space.name},
+        **{"decision": observer.decision, "n_labels": len(observer.space.labels)},
     }
+    known: dict[tuple[str, str], Record] = {}
+    if old is not None and {key: old.get(key) for key in asked} == asked:
+        known = {(row["cell"], row["sha256"]): row for row in old["responses"]}
+    new = [stimulus for stimulus in stimuli if (stimulus["cell"], stimulus["sha256"]) not in known]
+    if not new:
+        return 0
+    for stimulus, response in zip(new, observer.answer(_stimulus_set(store, new)), strict=True):
+        known[stimulus["cell"], stimulus["sha256"]] = _row(observer, stimulus, response)
+    # Answers about metamers that were made anew since go with the old record.
+    rows = [known[stimulus["cell"], stimulus["sha256"]] for stimulus in stimuli]
+    store.commit_responses({"id": id_, **asked, "fingerprint": observer.fingerprint, "responses": rows})
+    return len(new)
+
+
+def _row(observer: ModelObserver, stimulus: Record, response: str | None) -> Record:
+    label = observer.space.known(stimulus["label"])
+    keys = ("cell", "model", "stage", "recipe", "reference", "seed", "sha256")
+    return {
+        **{key: stimulus[key] for key in keys},
+        **{"observer": observer.name, "observer_kind": "model", "participant": None, "rt_ms": None},
+        **{"label": label or stimulus["label"], "response": response},
+        "correct": None if label is None or response is None else response == label,
+    }
+
+
+def _stimulus_set(store: Store, stimuli: list[Record]) -> StimulusSet:
+    files = [stimulus["file"] for stimulus in stimuli]
+    return StimulusSet(
+        name=str(store.folder),
+        ids=files,
+        source=lambda i: read_image(store.path(files[i])),
+        channels=read_image(store.path(files[0])).shape[2],
+    )
+
+
+def _name(store: Store, model: StagedModel, fingerprint: str) -> str:
+    digest = model.weights_hash()
+    records = [record for record in store.responses() if "weights_hash" in record]
+    for record in records:
+        if (record["weights_hash"], record["fingerprint"]) == (digest, fingerprint):
+            return str(record["observer"])
+    names = {entry["name"]: entry["weights_hash"] for entry in store.study().get("models") or []}
+    names |= {record["observer"]: record["weights_hash"] for record in records}
+    return model.name if names.get(model.name, digest) == digest else f"{model.name}#{digest[:6]}"
+
+
+@torch.no_grad()
+def _fingerprint(model: StagedModel) -> str:
+    assert model.input_size is not None
+    noise = torch.rand((4, model.channels, *model.input_size), generator=torch.Generator().manual_seed(0))
+    logits = model.logits(noise.to(model.device)).double().cpu()
+    rounded = (logits / logits.abs().max().clamp_min(1e-30)).numpy().round(3) + 0.0
+    return sha256(rounded.tobytes())[:12]

@@ -99,6 +99,7 @@ def inline(svg: str, description: str, width: float) -> Markup:
     body = re.sub(r"<title>.*?</title>", "", body, flags=re.DOTALL)
     body = re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"', "<g", body).replace("xlink:href", "href")
+    body = re.sub(r'(<image [^>]*?) id="[^"]*"', r"\1", body)
     # The page's own font; Matplotlib has written it in two ways.
     body = re.sub(r"font: *([0-9.]+)px [^;\"]*", r"font-size: \1px", body)
     body = re.sub(r" *font-family: [^;\"]*;?", "", body)

@@ -1,4 +1,4 @@
-"""The three figures of a generating model: recognition by stage, null distributions, convergence."""
+"""Two figures of a generating model: null distributions and convergence."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -7,57 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metamers.report.drawing import BLUE, GRID, INK, MUTED, ORANGE, SERIES, figure_of, panels, printable
+from metamers.report.drawing import BLUE, GRID, INK, MUTED, ORANGE, figure_of, panels, printable
 from metamers.report.results import MEASURES, Cell
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NAMES = {"pearson_r": "Pearson r", "spearman_rho": "Spearman rho", "snr_db": "SNR (dB, 10 log10 of norms)"}
 MAX_TRACES = 24
 """Traces drawn per stage; where there are more, as many spread evenly from the worst to the best final SNR."""
-
-_MARKERS = "oDs^vP"
-
-
-def recognition_figure(curves: "pd.DataFrame", model: str, stages: Sequence[str]) -> "Figure":
-    """Proportion correct over `stages` ("natural" first), a curve per observer with its intervals, and chance.
-
-    `curves` holds the rows of `recognition_by_stage` for this model and for the natural stimuli.
-    """
-    observers = list(dict.fromkeys(curves["observer"]))
-    observers.sort(key=lambda name: name != model)
-    figure = figure_of(max(4.6, 1.4 + 0.62 * len(stages)), 3.1 + 0.2 * -(-len(observers) // 2))
-    figure.set_layout_engine("constrained")  # the names of stages take any room
-    axes = figure.subplots()
-    for i, observer in enumerate(observers):
-        rows = curves[curves["observer"] == observer].set_index("stage").reindex(list(stages))
-        x = np.arange(len(stages)) + 0.07 * (i - (len(observers) - 1) / 2)
-        color = INK if observer == model else SERIES[(i - 1) % len(SERIES)] if observers[0] == model else SERIES[i % 6]
-        y = rows["proportion"].to_numpy(dtype=float)
-        low, high = rows["ci_low"].to_numpy(dtype=float), rows["ci_high"].to_numpy(dtype=float)
-        axes.vlines(x, low, high, color=color, linewidth=1, alpha=0.55)
-        name = f"{printable(observer, 28)} (itself)" if observer == model else printable(observer, 36)
-        axes.plot(
-            *(x, y),
-            color=color,
-            marker=_MARKERS[i % len(_MARKERS)],
-            markersize=4.5,
-            linewidth=1.8,
-            linestyle="-" if i < 6 else "--",
-            label=name,
-        )
-    chance = float(curves["chance"].iloc[0])
-    if np.isfinite(chance):
-        axes.axhline(chance, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), label="chance")
-    axes.set(ylim=(-0.03, 1.03), xlim=(-0.4, len(stages) - 0.6), ylabel="proportion recognized")
-    names = [printable(stage, 20) for stage in stages]
-    axes.set_xticks(range(len(stages)), names, rotation=35, ha="right", rotation_mode="anchor")
-    axes.grid(axis="y")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2, columnspacing=1.4)
-    return figure
 
 
 def null_figure(nulls: Mapping[str, dict[str, Any] | None], cells: Mapping[str, Sequence[Cell]]) -> "Figure":

@@ -5,15 +5,15 @@ import hashlib
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
-from metamers.analysis import chance_level, recognition_by_stage
 from metamers.report import figures
 from metamers.report.drawing import draw
 from metamers.report.gallery import galleries, style
 from metamers.report.pictures import Pictures, check_standalone
+from metamers.report.recognition import percent, recognition
 from metamers.report.results import MEASURES, VERDICTS, Results, read_results
 from metamers.report.summaries import (
     duration,
@@ -25,9 +25,6 @@ from metamers.report.summaries import (
     verdicts,
 )
 from metamers.store import slug, write_whole
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def write_report(run: Path, *, standalone: bool = False) -> Path:
@@ -59,7 +56,7 @@ def _render(results: Results, standalone: bool) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "percent": _percent, "picture_style": style, "kind": css_class}
+    environment.filters |= {"number": _number, "percent": percent, "picture_style": style, "kind": css_class}
     script = _template("report.js")
     pictures = Pictures(results.store, standalone=standalone)
     shown = galleries(results, pictures)
@@ -76,7 +73,7 @@ def _render(results: Results, standalone: bool) -> str:
         stage_rows=stage_rows(results),
         galleries=shown,
         missing=pictures.missing,
-        recognition=_recognition(results),
+        recognition=recognition(results),
         nulls=_nulls(results),
         null_rows=null_rows(results),
         traces=_traces(results),
@@ -89,54 +86,6 @@ def _render(results: Results, standalone: bool) -> str:
         seconds=duration(sum(batch.get("seconds") or 0 for batch in results.batches)),
         median_steps=_middle([cell["n_steps"] for cell in results.cells if cell["n_steps"]]),
     )
-
-
-def _recognition(results: Results) -> dict[str, Any]:
-    left_out = {cell["cell"] for cell in results.cells if cell["verdict"] in ("failed", "error")}
-    chance = chance_level(results.responses, _classes(results))
-    table = recognition_by_stage(results.responses, chance, stages=results.stages, exclude=left_out)
-    natural = table[table["model"] == ""]
-    models = []
-    for model, stages in results.stages.items():
-        rows = table[table["model"] == model]
-        if not rows["n"].sum():
-            continue
-        curves = table[(table["model"] == model) | (table["model"] == "") & table["observer"].isin(rows["observer"])]
-        order = [*(["natural"] if len(natural) else []), *stages]
-        models.append(
-            {
-                "model": model,
-                "statement": _recognition_statement(curves, model, order),
-                "file": f"recognition-{slug(model)}",
-                "svg": draw(
-                    results.store.folder,
-                    f"recognition-{slug(model)}",
-                    f"Recognition by stage of the metamers of {model}",
-                    partial(figures.recognition_figure, curves, model, order),
-                ),
-                "rows": curves.to_dict("records"),
-            }
-        )
-    return {
-        "models": models,
-        "chance": chance,
-        "n_unscored": int(table["n_unscored"].sum()),
-        "n_excluded": int(table["n_excluded"].sum()),
-        "observers": list(dict.fromkeys(table["observer"])),
-    }
-
-
-def _recognition_statement(curves: "pd.DataFrame", model: str, stages: list[str]) -> str:
-    others = curves[curves["observer"] != model]
-    who, rows = ("Other observers recognize", others) if len(others) else ("The model itself recognizes", curves)
-    n, right = rows.groupby("stage")["n"].sum().to_dict(), rows.groupby("stage")["n_correct"].sum().to_dict()
-    ends = [stage for stage in stages if n.get(stage)]
-    shares = [
-        f"{_percent(right[stage] / n[stage])} of the "
-        + ("natural stimuli" if stage == "natural" else f"metamers of {stage}")
-        for stage in dict.fromkeys([*ends[:1], *ends[-1:]])
-    ]
-    return f"{who} {' and '.join(shares)}"
 
 
 def _nulls(results: Results) -> dict[str, Any]:
@@ -186,12 +135,6 @@ def _traces(results: Results) -> list[dict[str, Any]]:
     return models
 
 
-def _classes(results: Results) -> list[str]:
-    sets = [tuple(model.get("classes") or ()) for model in results.study.get("models") or []]
-    # Observers of one task share their classes; where they do not, only the labels seen can tell.
-    return list(map(str, sets[0])) if len(set(sets)) == 1 else []
-
-
 def _template(name: str) -> str:
     return files("metamers.report").joinpath("templates", name).read_text(encoding="utf-8")
 
@@ -211,7 +154,3 @@ def _middle(values: list[int]) -> int | None:
 
 def _number(value: float | None, digits: int = 3) -> str:
     return "\N{EN DASH}" if value is None or value != value else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _percent(value: float) -> str:
-    return "\N{EN DASH}" if value != value else f"{100 * value:.0f} %"

@@ -3,13 +3,14 @@
 from metamers.store.cell import Cell, slug
 from metamers.store.files import read_json, sha256, write_json, write_whole
 from metamers.store.store import Record, Store, record_id
-from metamers.store.tables import build_tables, matches, read_table
+from metamers.store.tables import build_tables, chances, matches, read_table
 
 __all__ = [
     "Cell",
     "Record",
     "Store",
     "build_tables",
+    "chances",
     "matches",
     "read_json",
     "read_table",

@@ -103,12 +103,13 @@ class Store:
         return sorted(records, key=lambda r: places.get((r.get("model"), r.get("stage")), len(places)))
 
     def commit_responses(self, record: Record) -> None:
-        """Write one observer's responses to one batch of stimuli."""
+        """Write a record of responses, in place of an older one of its id."""
         write_json(self.folder / "responses" / f"{record['id']}.json", record)
 
-    def has_responses(self, record_id: str) -> bool:
-        """Whether the responses' record is there."""
-        return (self.folder / "responses" / f"{record_id}.json").is_file()
+    def drop_responses(self, record_id: str) -> None:
+        """Remove a record of responses."""
+        with clear_disk_errors(self.folder):
+            (self.folder / "responses" / f"{record_id}.json").unlink()
 
     def responses(self) -> list[Record]:
         """All response records, by id."""

@@ -57,6 +57,11 @@ def read_table(store: Store, name: str) -> "pd.DataFrame":
     return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
 
 
+def chances(store: Store) -> dict[str, float]:
+    """What guessing gives each observer: one over the number of labels that it may choose from."""
+    return {r["observer"]: 1 / r["n_labels"] for r in store.responses() if r.get("n_labels")}
+
+
 def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> "pd.DataFrame":
     import pandas as pd
 

@@ -2,5 +2,6 @@
 
 from metamers.study.local import run_local
 from metamers.study.plan import ModelTask, Settings
+from metamers.study.untrained import run_untrained
 
-__all__ = ["ModelTask", "Settings", "run_local"]
+__all__ = ["ModelTask", "Settings", "run_local", "run_untrained"]

@@ -1,0 +1,81 @@
+"""`metamers import-responses`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from metamers.cli.make import Several
+from metamers.cli.options import Json
+from metamers.cli.output import give_json, say
+from metamers.errors import MetamersError
+
+
+def import_responses(
+    run: Path,
+    /,
+    *files: Path,
+    columns: Annotated[list[str] | None, Several] = None,
+    rt_unit: str | None = None,
+    labels: str | None = None,
+    report: bool = True,
+    json: Json = False,
+) -> int:
+    """Put what people answered into a run: CSV files of model-vs-human, of this package, or of one's own columns.
+
+    What was imported before is not imported again.
+
+    Parameters
+    ----------
+    run
+        The folder of the run whose stimuli people saw.
+    files
+        CSV files, a row for each trial. Stimuli are named by their file in the run, or by their reference and, as the
+        condition, their stage.
+    columns
+        For files of one's own: FIELD=COLUMN for participant, stimulus, response and, where there are any, condition,
+        label, rt, session and trial.
+    rt_unit
+        The unit of response times: s or ms (model-vs-human: s).
+    labels
+        What people could choose from: imagenet16, cifar10 or FILE.json; else all labels that are seen.
+    report
+        Write the page RUN/report.html at the end.
+    """
+    from metamers.labels import label_space
+    from metamers.observers import import_responses
+    from metamers.store import Store, build_tables
+
+    if not files:
+        raise MetamersError("no file of responses is named; give at least one CSV file after the run")
+    store, fields = Store.open(run), None if columns is None else _fields(columns)
+    known = {record["id"] for record in store.responses()}
+    records = import_responses(
+        store, files, columns=fields, rt_unit=rt_unit, space=label_space(labels) if labels else None
+    )
+    table = build_tables(store)["responses"]
+    page = None
+    if report:
+        from metamers.report import write_report
+
+        page = write_report(store.folder)
+    people = table[table["observer_kind"] == "human"]
+    summary = {
+        **{"run": str(run), "trials": sum(len(record["responses"]) for record in records)},
+        "new": sum(len(record["responses"]) for record in records if record["id"] not in known),
+        **{"participants": int(people["participant"].nunique()), "unscored": int(people["correct"].isna().sum())},
+        "no_answer": int(people["response"].isna().sum()),
+        **{"responses": str(store.folder / "tables" / "responses.csv"), "report": None if page is None else str(page)},
+    }
+    if json:
+        give_json(summary)
+    else:
+        say(f"{summary['new']} new of {summary['trials']} trials; the run has {summary['participants']} participants")
+        say(f"see {summary['report'] or summary['responses']}")
+    return 0
+
+
+def _fields(columns: list[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in columns]
+    for name, _, column in pairs:
+        if not name or not column:
+            raise MetamersError(f"--columns {name}: give FIELD=COLUMN, e.g. participant=subject")
+    return {name: column for name, _, column in pairs}

@@ -1,0 +1,133 @@
+"""`metamers recognize`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from metamers.cli.make import Several, command_line
+from metamers.cli.options import Device, InputSize, Json, Weights, parse_size
+from metamers.cli.output import Update, give_json, progress, say, say_note
+from metamers.errors import MetamersError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from metamers.observers import ModelObserver
+    from metamers.store import Store
+
+
+def recognize(
+    run: Path,
+    /,
+    *,
+    by: Annotated[list[str], Several],
+    labels: str = "identity",
+    decision: str = "first",
+    controls: Annotated[list[str] | None, Several] = None,
+    weights: Weights = None,
+    input_size: InputSize = None,
+    device: Device = "cpu",
+    report: bool = True,
+    json: Json = False,
+) -> int:
+    """Let models name the metamers of a run and their references. What was answered before is not asked again.
+
+    Parameters
+    ----------
+    run
+        The folder of the run.
+    by
+        The observing models, named as for `metamers make`.
+    labels
+        What their outputs mean: identity (their own classes), imagenet16, cifar10 or FILE.json. The labels of the
+        stimuli must be among these to be scored.
+    decision
+        Where several outputs share a label: first (the greatest of them decides) or mean-probability.
+    controls
+        What else to show, apart by spaces or commas: start (the noise that the search starts from), reference (as
+        written; always shown) and untrained (metamers of the run's models with random weights, which are made first).
+    report
+        Write the page RUN/report.html at the end.
+    """
+    from metamers.labels import label_space
+    from metamers.models import load_model
+    from metamers.observers import model_observer, recognize, require_scored
+    from metamers.observers.shown import require_controls
+    from metamers.store import Store, build_tables
+    from metamers.study import run_untrained
+
+    chosen = [name for text in controls or [] for name in text.split(",") if name]
+    require_controls(chosen)
+    if not by:
+        raise MetamersError("--by names no model; give at least one, named as for `metamers make`")
+    if len(by) > 1 and (weights or input_size):
+        option = "--weights" if weights else "--input-size"
+        raise MetamersError(f"{option} is for one model; call `metamers recognize` once for each")
+    space, store = label_space(labels), Store.open(run)
+    observers: dict[str, ModelObserver] = {}
+    for spec in by:
+        model = load_model(spec, weights=weights, input_size=parse_size(input_size), device=device)
+        observer = model_observer(store, model, space, decision)
+        require_scored(store, observer)
+        if observer.name in observers:
+            say_note(f"{spec} is the same model as {observer.name}; it is asked once")
+        observers.setdefault(observer.name, observer)
+    with progress() as update:
+        if "untrained" in chosen:
+            run_untrained(store, command=command_line(), device=device, progress=update)
+        new = {
+            name: recognize(store, observer, controls=chosen, progress=_named(update, name))
+            for name, observer in observers.items()
+        }
+    return _finish(store, build_tables(store)["responses"], new, report=report, json=json)
+
+
+def _named(update: Update, name: str) -> Callable[[int, int], None]:
+    return lambda done, total: update(done, total, f"shown to {name}")
+
+
+def _finish(store: "Store", responses: "pd.DataFrame", new: dict[str, int], *, report: bool, json: bool) -> int:
+    """Write the page, say who recognized what, and give the exit code."""
+    from metamers.analysis import recognition_by_stage
+    from metamers.observers.model_observer import some
+    from metamers.report import write_report
+    from metamers.store import chances, write_whole
+
+    stages = {entry["name"]: entry["stages"] for entry in store.study()["models"]}
+    matrix = recognition_by_stage(responses, stages=stages)
+    matrix["chance"] = matrix["observer"].map(chances(store))
+    write_whole(store.folder / "tables" / "recognition.csv", matrix.to_csv(index=False).encode())
+    observers = []
+    for name, count in new.items():
+        own = responses[responses["observer"] == name]
+        unscored = own[own["correct"].isna()]
+        labels = list(map(str, unscored["label"].dropna().unique()))
+        observers.append({"observer": name, "new": count, "answered": len(own), "unscored": len(unscored)})
+        observers[-1] |= {"unscored_labels": labels}
+        if len(unscored):
+            say_note(f"{len(unscored)} of {len(own)} answers of {name} have no score; labels: {some(labels)}")
+    page = write_report(store.folder) if report else None
+    summary = {
+        **{"run": str(store.folder), "observers": observers},
+        "matrix": [_plain(row) for row in matrix.to_dict("records")],
+        **{"responses": str(store.folder / "tables" / "responses.csv"), "report": None if page is None else str(page)},
+    }
+    if json:
+        give_json(summary)
+    else:
+        say(_table(matrix[matrix["observer"].isin(list(new))]))
+        say(f"see {summary['report'] or summary['responses']}")
+    return 0
+
+
+def _table(matrix: "pd.DataFrame") -> str:
+    """The proportions right, a line for each generating model and stage and a column for each observer."""
+    where = (matrix["model"] + " " + matrix["stage"]).str.strip()
+    shares = matrix.assign(where=where).pivot(index="where", columns="observer", values="proportion")
+    shares = shares.loc[where.unique(), matrix["observer"].unique()]
+    return str(shares.map(lambda share: "-" if share != share else f"{share:.0%}").rename_axis(None).to_string())
+
+
+def _plain(row: dict[Any, Any]) -> dict[str, Any]:
+    """A row of a table as JSON can hold it: nothing for NaN."""
+    return {str(key): None if value != value else value for key, value in row.items()}

@@ -1,0 +1,87 @@
+"""What observers are shown: the written metamers of a run, their references, and controls."""
+
+from collections.abc import Collection
+from pathlib import PurePosixPath
+
+import torch
+
+from metamers.errors import MetamersError, nearest
+from metamers.stimuli import encode_png, read_image
+from metamers.store import Cell, Record, Store, sha256, write_whole
+from metamers.synthesis import Recipe
+from metamers.synthesis.metamers import as_written, start_signals
+
+NATURAL, START = "natural", "start"
+CONTROLS = ("start", "reference", "untrained")
+UNTRAINED = "controls/untrained"
+"""Where within a run the run of its untrained models lies."""
+
+_FIELDS = ("cell", "model", "stage", "recipe", "reference", "seed", "label", "file", "sha256")
+
+
+def require_controls(names: Collection[str]) -> None:
+    """Raises MetamersError for a control that there is not."""
+    for name in names:
+        if name not in CONTROLS:
+            raise MetamersError(f"no control {name!r}; choose of {', '.join(CONTROLS)}{nearest(name, CONTROLS)}")
+
+
+def shown(store: Store, controls: Collection[str] = ()) -> list[Record]:
+    """The stimuli of a run, each with the keys of the table of responses, its label, its file and the file's SHA-256.
+
+    References come first (stage "natural", no model): as they were written, so rounded, which is the control
+    "reference". Then, with the control "start", what the searches started from (stage "start", no model), written where
+    it is not yet; then the metamers; then, with "untrained", those of the untrained models in `UNTRAINED`.
+    Raises MetamersError for an unknown control.
+    """
+    require_controls(controls)
+    cells = _written(store)
+    stimuli = [_reference(cell) for cell in {cell["reference_file"]: cell for cell in cells}.values()]
+    if "start" in controls:
+        stimuli += _starts(store, cells)
+    stimuli += cells
+    if "untrained" in controls:
+        stimuli += [
+            {**cell, "file": f"{UNTRAINED}/{cell['file']}"} for cell in _written(Store.open(store.path(UNTRAINED)))
+        ]
+    return [{field: stimulus[field] for field in _FIELDS} for stimulus in stimuli]
+
+
+def _written(store: Store) -> list[Record]:
+    return [cell for batch in store.batches() for cell in batch["cells"] if cell["file"] is not None]
+
+
+def _reference(cell: Record) -> Record:
+    """The reference of a cell as a stimulus of its own."""
+    name = PurePosixPath(cell["reference_file"]).relative_to("references").with_suffix("")
+    return {
+        **{"cell": f"{NATURAL}/{name}", "model": None, "stage": NATURAL, "recipe": None, "seed": None},
+        **{"reference": cell["reference"], "label": cell["label"]},
+        **{"file": cell["reference_file"], "sha256": cell["reference_sha256"]},
+    }
+
+
+def _starts(store: Store, cells: list[Record]) -> list[Record]:
+    """One start for each reference as written, recipe and seed, of the first stage of the first model."""
+    recipe = Recipe(**store.study()["recipe"])
+    first: dict[tuple[str, int], Record] = {}
+    for cell in cells:
+        first.setdefault((cell["reference_file"], cell["seed"]), cell)
+    starts = []
+    for cell in first.values():
+        key = Cell(*(cell[name] for name in ("model", "stage", "recipe", "reference", "seed")))
+        file = f"controls/{START}/{key.file_stem.removeprefix('metamers/')}.png"
+        path = store.path(file)
+        if not path.is_file():
+            height, width, channels = read_image(store.path(cell["reference_file"])).shape
+            with torch.no_grad():
+                signal = as_written(start_signals(recipe, [key], (channels, height, width), None))[0]
+            write_whole(path, encode_png(signal))
+        starts.append(
+            {
+                **{name: cell[name] for name in ("recipe", "reference", "seed", "label")},
+                **{"cell": f"{START}/{key.id}", "model": None, "stage": START, "file": file},
+                "sha256": sha256(path.read_bytes()),
+            }
+        )
+    return starts

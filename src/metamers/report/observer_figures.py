@@ -1,0 +1,132 @@
+"""The figures of observers: recognition by stage, and confusions."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metamers.report.drawing import BLUE, INK, MUTED, ORANGE, SERIES, figure_of, printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_NAMED = 3
+"""Other models with a curve of their own name; where there are more, all are thin and one name stands for them."""
+
+_LOOKS = {
+    "the model itself": {"color": INK, "marker": "o"},
+    "other models": {"color": BLUE, "marker": "D"},
+    "people": {"color": ORANGE, "marker": "s"},
+}
+_NAMED = ((SERIES[2], "^"), (SERIES[3], "v"), (SERIES[4], "P"))
+
+
+def recognition_figure(
+    curves: "pd.DataFrame",
+    groups: "pd.DataFrame",
+    model: str,
+    stages: Sequence[str],
+    control: "pd.DataFrame | None" = None,
+) -> "Figure":
+    """Proportion correct over `stages`, a curve per group of observers with its intervals, and chance.
+
+    `curves` holds the rows of `recognition_by_stage` for this model and for natural and start stimuli, `groups` the
+    same with groups for observers, `control` those of the metamers of the untrained model.
+    """
+    present = [group for group in _LOOKS if groups.loc[groups["observer"] == group, "n"].sum()]
+    others = curves[(curves["observer"] != model) & (curves["observer_kind"] != "human")]
+    names = list(dict.fromkeys(others["observer"]))
+    figure = figure_of(max(4.6, 1.4 + 0.62 * len(stages)), 3.5 + 0.1 * min(len(names), MAX_NAMED))
+    figure.set_layout_engine("constrained")  # the names of stages take any room
+    axes = figure.subplots()
+    if len(names) > 1:
+        for i, name in enumerate(names):
+            named = len(names) <= MAX_NAMED
+            color, marker = _NAMED[i] if named else (BLUE, None)
+            label = printable(name, 36) if named else f"each of {len(names)} other models" if i == 0 else None
+            y = _over(others[others["observer"] == name], stages, "proportion")
+            axes.plot(y, color=color, marker=marker, markersize=3.5, linewidth=0.9, alpha=0.75, label=label)
+    for i, group in enumerate(present):
+        label = {"the model itself": f"{printable(model, 28)} (itself)", "other models": _others(names)}.get(group)
+        x = np.arange(len(stages), dtype=np.float64) + 0.07 * (i - (len(present) - 1) / 2)
+        _curve(axes, x, groups[groups["observer"] == group], stages, label=label or group, **_LOOKS[group])
+    if control is not None:
+        y = _over(control[control["observer"] == "other models"], stages, "proportion")
+        label = "untrained net's, by others"
+        axes.plot(y, color=MUTED, marker="x", markersize=4, linewidth=1.2, linestyle="--", label=label)
+    _floors(axes, curves, groups)
+    axes.set(ylim=(-0.03, 1.03), xlim=(-0.4, len(stages) - 0.6), ylabel="proportion recognized")
+    ticks = [printable(stage, 20) for stage in stages]
+    axes.set_xticks(range(len(stages)), ticks, rotation=35, ha="right", rotation_mode="anchor")
+    axes.grid(axis="y")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2, columnspacing=1.4)
+    return figure
+
+
+def confusion_figure(responses: "pd.DataFrame", labels: Sequence[str], stages: Sequence[str]) -> "Figure":
+    """What is taken for what: a panel per stage, a row of panels per group of observers (the column `observer`).
+
+    In each, a row is a stimulus's label and a column a response; the stronger the color, the larger the row's share.
+    """
+    from matplotlib.colors import to_rgb
+
+    present = [group for group in _LOOKS if (responses["observer"] == group).any()]
+    side = min(2.6, max(1.3, 0.135 * len(labels)))
+    figure = figure_of(1.2 + (side + 0.15) * len(stages), 1.1 + (side + 0.35) * len(present))
+    figure.set_layout_engine("constrained")
+    grid = figure.subplots(len(present), len(stages), squeeze=False, sharex=True, sharey=True)
+    for row, group in zip(grid, present, strict=True):
+        for axes, stage in zip(row, stages, strict=True):
+            chosen = responses[(responses["observer"] == group) & (responses["stage"] == stage)]
+            shares = _shares(chosen, labels)
+            image = np.concatenate([np.broadcast_to(to_rgb(BLUE), (*shares.shape, 3)), shares[..., None]], axis=2)
+            axes.imshow(image, interpolation="none", aspect="equal")
+            axes.tick_params(length=0, labelsize=7)
+            axes.spines[:].set_visible(True)
+            axes.set_title(printable(stage, 22))
+        row[0].set_ylabel(f"{group}\nshown")
+    for axes in grid[-1]:
+        axes.set_xticks(range(len(labels)), [printable(label, 12) for label in labels], rotation=90)
+        axes.set_xlabel("named")
+    grid[0][0].set_yticks(range(len(labels)), [printable(label, 12) for label in labels])
+    return figure
+
+
+def _curve(axes: "Axes", x: NDArray[np.float64], rows: "pd.DataFrame", stages: Sequence[str], **look: Any) -> None:
+    low, high = (_over(rows, stages, end) for end in ("ci_low", "ci_high"))
+    axes.vlines(x, low, high, color=look["color"], linewidth=1, alpha=0.55)
+    axes.plot(x, _over(rows, stages, "proportion"), markersize=4.5, linewidth=2, **look)
+
+
+def _over(rows: "pd.DataFrame", stages: Sequence[str], column: str) -> NDArray[np.float64]:
+    return rows.set_index("stage")[column].reindex(list(stages)).to_numpy(dtype=float)
+
+
+def _others(names: Sequence[str]) -> str:
+    return printable(names[0], 36) if len(names) == 1 else f"mean of {len(names)} other models"
+
+
+def _floors(axes: "Axes", curves: "pd.DataFrame", groups: "pd.DataFrame") -> None:
+    """Lines for what guessing gives, and for what the noise that the search starts from is taken for."""
+    levels = sorted(set(curves["chance"].dropna()))
+    for i, level in enumerate(levels):
+        label = "chance" if i == 0 else None
+        axes.axhline(level, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), label=label)
+    start = groups[(groups["stage"] == "start") & (groups["observer"] == "other models")]["proportion"].dropna()
+    if len(start):
+        axes.axhline(
+            float(start.iloc[0]), color=BLUE, linewidth=1, linestyle=(0, (6, 2)), label="start noise, by others"
+        )
+
+
+def _shares(responses: "pd.DataFrame", labels: Sequence[str]) -> NDArray[np.float64]:
+    """Each label's responses as shares of one: [label, response]; rows of zeros for labels that were not shown."""
+    places = {label: i for i, label in enumerate(labels)}
+    counts = np.zeros((len(labels), len(labels)))
+    rows, columns = (responses[key].map(places).to_numpy(dtype=int) for key in ("label", "response"))
+    np.add.at(counts, (rows, columns), 1)
+    shares: NDArray[np.float64] = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    return shares

@@ -1,0 +1,192 @@
+"""Who recognized what: curves by group of observers, the matrix of models, and what was mistaken for what."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from metamers.analysis import chance_level, mixed_anova, participant_scores, recognition_by_stage
+from metamers.errors import MetamersError
+from metamers.report import observer_figures
+from metamers.report.drawing import draw
+from metamers.report.results import Results, natural_key
+from metamers.store import chances, slug
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ITSELF, OTHERS, PEOPLE = "the model itself", "other models", "people"
+NATURAL, START = "natural", "start"
+MAX_LABELS = 40
+"""A confusion matrix of more labels is not drawn: its squares would be too small to see."""
+
+
+def recognition(results: Results) -> dict[str, Any]:
+    """Everything that the page says of responses. Cells that failed are left out."""
+    left_out = {cell["cell"] for cell in results.cells if cell["verdict"] in ("failed", "error")}
+    kept = results.responses[~results.responses["cell"].isin(left_out)]
+    table = recognition_by_stage(kept, float("nan"), stages=results.stages)
+    table["chance"] = table["observer"].map(_chances(results))
+    models = [_of_model(results, model, kept, table) for model in results.stages]
+    return {
+        "models": [found for found in models if found is not None],
+        "matrix": _matrix(results, table),
+        "confusions": [found for model in results.stages if (found := _confusion(results, model, kept))],
+        "chances": sorted(set(table["chance"].dropna())),
+        "n_unscored": int(table["n_unscored"].sum()),
+        "n_excluded": len(results.responses) - len(kept),
+        "observers": list(dict.fromkeys(table["observer"])),
+        "people": int(kept.loc[kept["observer_kind"] == "human", "participant"].nunique()),
+    }
+
+
+def percent(value: float) -> str:
+    """A proportion for reading; a dash for NaN."""
+    return "\N{EN DASH}" if value != value else f"{100 * value:.0f} %"
+
+
+def _chances(results: Results) -> dict[str, float]:
+    """What guessing gives each observer; where that is not recorded, what the labels tell."""
+    sets = {tuple(map(str, entry.get("classes") or ())) for entry in results.study.get("models") or []}
+    classes = sets.pop() if len(sets) == 1 else ()
+    level = chance_level(results.responses, classes)
+    return dict.fromkeys(results.responses["observer"].dropna(), level) | chances(results.store)
+
+
+def _of_model(results: Results, model: str, kept: "pd.DataFrame", table: "pd.DataFrame") -> dict[str, Any] | None:
+    if not table.loc[table["model"] == model, "n"].sum():
+        return None
+    own = kept[(kept["model"] == model) | kept["model"].isna()]
+    seen = own[own["observer"].isin(own.loc[own["model"] == model, "observer"])]
+    groups = recognition_by_stage(_grouped(seen, model), float("nan"), stages=results.stages)
+    curves = table[table["model"].isin(["", model]) & table["observer"].isin(seen["observer"])]
+    untrained = kept[(kept["model"] == f"untrained-{model}") & (kept["observer"] != model)]
+    control = recognition_by_stage(_grouped(untrained, model), float("nan")) if len(untrained) else None
+    order = [*([NATURAL] if (seen["stage"] == NATURAL).any() else []), *results.stages[model]]
+    rows = curves if control is None else _joined(curves, table[table["model"] == f"untrained-{model}"])
+    return {
+        "model": model,
+        "statement": _statement(groups, order),
+        "statistics": _statistics(seen[(seen["observer"] != model) & seen["stage"].isin(order)]),
+        "file": f"recognition-{slug(model)}",
+        "svg": draw(
+            results.store.folder,
+            f"recognition-{slug(model)}",
+            f"Recognition by stage of the metamers of {model}",
+            partial(observer_figures.recognition_figure, curves, groups, model, order, control),
+        ),
+        "rows": rows.to_dict("records"),
+    }
+
+
+def _joined(*tables: "pd.DataFrame") -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.concat(tables, ignore_index=True)
+
+
+def _grouped(responses: "pd.DataFrame", model: str) -> "pd.DataFrame":
+    """The responses with groups for observers: the generating model itself, other models, people."""
+    group = (
+        responses["observer_kind"].map({"human": PEOPLE}).fillna(OTHERS).mask(responses["observer"] == model, ITSELF)
+    )
+    return responses.assign(observer=group)
+
+
+def _statement(groups: "pd.DataFrame", stages: Sequence[str]) -> str:
+    """What the groups recognize at both ends of the curve."""
+    said: list[str] = []
+    for group in (OTHERS, PEOPLE, ITSELF):
+        share = groups[groups["observer"] == group].set_index("stage")["proportion"].dropna()
+        ends = [stage for stage in stages if stage in share.index]
+        if not ends or (group == ITSELF and said):
+            continue
+        of = [
+            f"{percent(share[stage])} of the " + ("natural stimuli" if stage == NATURAL else f"metamers of {stage}")
+            for stage in dict.fromkeys([ends[0], ends[-1]])
+        ]
+        said.append(f"{group} recognize{'s' if group == ITSELF else ''} {' and '.join(of)}")
+    text = "; ".join(said)
+    return text[:1].upper() + text[1:]
+
+
+def _statistics(seen: "pd.DataFrame") -> str | None:
+    """The analysis of variance of people and other models over the stages; None without both."""
+    if set(seen["observer_kind"].dropna()) != {"human", "model"}:
+        return None
+    try:
+        scores = participant_scores(seen)
+        scores["subject"] = scores["observer_kind"] + " " + scores["participant"]
+        rows = mixed_anova(scores, value="proportion", subject="subject", within="stage", between="observer_kind")
+    except MetamersError as error:
+        return f"People and other models are not compared by an analysis of variance: {error}."
+    found = {row["effect"]: row for row in rows.to_dict("records")}
+    n = scores.groupby("observer_kind")["subject"].nunique()
+    tests = [
+        f"{name} {_test(found[effect], found[error], p)}"
+        for name, effect, error, p in (
+            ("people against models", "observer_kind", "Error", "pValue"),
+            ("stage", "(Intercept):stage", "Error(stage)", "pValueGG"),
+            ("interaction", "observer_kind:stage", "Error(stage)", "pValueGG"),
+        )
+    ]
+    return (
+        f"Mixed analysis of variance of {n['human']} people and {n['model']} other models over the stages "
+        f"(p of stages with Greenhouse and Geisser's correction): {'; '.join(tests)}."
+    )
+
+
+def _test(effect: Mapping[Any, Any], error: Mapping[Any, Any], p: str) -> str:
+    if effect["F"] != effect["F"]:
+        return "F undefined (no variance)"
+    size = f"partial \N{GREEK SMALL LETTER ETA}\N{SUPERSCRIPT TWO} = {effect['partial_eta_sq']:.2f}"
+    return f"F({effect['DF']:.0f}, {error['DF']:.0f}) = {effect['F']:.2f}, p {_p_value(float(effect[p]))}, {size}"
+
+
+def _p_value(p: float) -> str:
+    return f"= {p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def _matrix(results: Results, table: "pd.DataFrame") -> dict[str, Any]:
+    """Generating by observing models at each stage: blocks of a stage, rows of a model, a cell for each observer."""
+    scored = table[table["n"] > 0]
+    observers = sorted(dict.fromkeys(scored["observer"]), key=_place([*results.stages, *scored["observer"]]))
+    stages = sorted(
+        dict.fromkeys(scored["stage"]),
+        key=_place([NATURAL, START, *(stage for names in results.stages.values() for stage in names)]),
+    )
+    found = {(row["model"], row["stage"], row["observer"]): row for row in scored.to_dict("records")}
+    blocks = []
+    for stage in stages:
+        models = list(dict.fromkeys(scored.loc[scored["stage"] == stage, "model"]))
+        rows = [
+            {"model": model, "cells": [found.get((model, stage, observer)) for observer in observers]}
+            for model in models
+        ]
+        blocks.append({"stage": stage, "rows": rows})
+    return {"observers": observers, "blocks": blocks}
+
+
+def _place(order: Iterable[str]) -> Any:
+    places = {name: i for i, name in enumerate(dict.fromkeys(order))}
+    return lambda name: places.get(name, len(places))
+
+
+def _confusion(results: Results, model: str, kept: "pd.DataFrame") -> dict[str, Any] | None:
+    """What other models, and people, took the metamers of a model for; None where nobody else has seen them."""
+    seen = kept[kept["model"] == model]
+    others = seen[(seen["observer"] != model) & seen["correct"].notna() & seen["response"].notna()]
+    if not len(others):
+        return None
+    natural = kept[(kept["stage"] == NATURAL) & kept["observer"].isin(others["observer"]) & kept["correct"].notna()]
+    scored = _grouped(_joined(natural.dropna(subset="response"), others), model)
+    labels = sorted({*scored["label"], *scored["response"]}, key=natural_key)
+    stages = [stage for stage in (NATURAL, *results.stages[model]) if (scored["stage"] == stage).any()]
+    found = {"model": model, "n": len(others), "labels": len(labels), "file": f"confusion-{slug(model)}", "svg": None}
+    if len(labels) <= MAX_LABELS:
+        found["svg"] = draw(
+            results.store.folder,
+            str(found["file"]),
+            f"What others take the metamers of {model} for, by stage",
+            partial(observer_figures.confusion_figure, scored, labels, stages),
+        )
+    return found

@@ -1,0 +1,60 @@
+"""The control that shows what training does: metamers of the same networks with random weights."""
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from metamers.errors import MetamersError
+from metamers.matching import Representation
+from metamers.models import load_model
+from metamers.models.state_dicts import RANDOM_NOTE
+from metamers.observers import UNTRAINED
+from metamers.stimuli import StimulusSet, read_image
+from metamers.store import Store
+from metamers.study.local import Progress, run_local
+from metamers.study.plan import ModelTask, Settings
+from metamers.synthesis import Recipe
+
+
+def run_untrained(
+    store: Store, *, command: str = "", device: str = "cpu", progress: Progress = lambda done, total, what: None
+) -> Store:
+    """Make, for each trained model of a run, metamers of its references for its network with random weights (seed 0).
+
+    Stages, recipe and seeds are the run's. They are a run of their own, in the folder `controls/untrained` of the run,
+    of models called `untrained-NAME`; what is there already is not made again.
+
+    Raises MetamersError where the run has no model with weights, or one that was given as a Python object.
+    """
+    study = store.study()
+    trained = [entry for entry in study["models"] if RANDOM_NOTE not in entry["notes"]]
+    batches = store.batches()
+    tasks = [_task(store, entry, [b for b in batches if b["model"] == entry["name"]], device) for entry in trained]
+    if not tasks:
+        raise MetamersError(f"{store.folder}: its models are untrained themselves; leave the control 'untrained' out")
+    settings = Settings(
+        Recipe(**study["recipe"]),
+        criterion=None,
+        seeds=tuple(study["seeds"]),
+        null_pairs=study["null_pairs"],
+        batch_size=study["batch_size"],
+    )
+    return run_local(store.path(UNTRAINED), tasks, settings, command=command, progress=progress)
+
+
+def _task(store: Store, entry: dict[str, Any], batches: list[dict[str, Any]], device: str) -> ModelTask:
+    if entry["spec"] is None:
+        raise MetamersError(f"model {entry['name']!r} was given as a Python object; leave the control 'untrained' out")
+    model = load_model(entry["spec"], weights="random", input_size=entry["input_size"], device=device)
+    model.name = f"untrained-{entry['name']}"
+    cells = {cell["reference"]: cell for batch in batches for cell in batch["cells"]}
+    files = [cell["reference_file"] for cell in cells.values()]
+    stimuli = StimulusSet(
+        name=str(PurePosixPath(files[0]).parent),
+        ids=list(cells),
+        labels=[cell["label"] for cell in cells.values()],
+        source=lambda i: read_image(store.path(files[i])),
+        native_size=model.input_size,
+        channels=model.channels,
+    )
+    representations = {batch["stage"]: Representation.from_json(batch["representation"]) for batch in batches}
+    return ModelTask(model, stimuli, tuple(representations.values()))

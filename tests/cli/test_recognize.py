@@ -1,0 +1,118 @@
+"""`metamers recognize`: models look at a run."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+
+@pytest.fixture
+def run(make_once):
+    """A run of four cells, labelled 0 and 1, at one stage."""
+    return make_once("--stage", "1")
+
+
+def rows(run):
+    with (run / "tables" / "responses.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_models_name_metamers_and_references(cli, run):
+    ended = cli("recognize", run, "--by", "nets.py:made:slow", "nets.py:made:talking", "--json")
+    assert ended.code == 0
+    # The nets of nets.py are one, however they are called.
+    assert ended.json["observers"] == [
+        {"observer": "net", "new": 0, "answered": 8, "unscored": 0, "unscored_labels": []}
+    ]
+    assert "nets.py:made:talking is the same model as net; it is asked once" in ended.err
+    said = cli("recognize", run, "--by", "nets.py:gray", "--json").json
+    assert [(seen["observer"], seen["new"]) for seen in said["observers"]] == [("gray", 8)]
+    assert {(row["model"], row["stage"], row["observer"], row["n"], row["chance"]) for row in said["matrix"]} == {
+        (model, stage, observer, 4, 0.25)
+        for model, stage in (("", "natural"), ("net", "1"))
+        for observer in ("net", "gray")
+    }
+    assert Path(said["report"]).is_file()
+    assert (run / "tables" / "recognition.csv").read_text().count("\n") == 5
+    assert len(rows(run)) == 16
+    assert cli("recognize", run, "--by", "nets.py:gray", "--json").json["observers"][0]["new"] == 0
+
+
+def test_without_json_the_matrix_is_said(cli, run):
+    ended = cli("recognize", run, "--by", "nets.py:net", "--no-report")
+    assert (ended.code, ended.out) == (0, "")
+    lines = [line.split() for line in ended.err.splitlines()]
+    assert lines[0] == ["observer", "net"]
+    assert [line[:-1] for line in lines[1:3]] == [["natural"], ["net", "1"]]
+    assert lines[-1] == ["see", "run/tables/responses.csv"]
+
+
+def test_labels_of_ones_own(cli, run):
+    Path("labels.json").write_text('{"0": [0, 3], "other": [1, 2]}')
+    said = cli("recognize", run, "--by", "nets.py:net", "--labels", "labels.json", "--no-report", "--json")
+    assert said.json["observers"][0] | {"unscored_labels": ["1"]} == {
+        **{"observer": "net", "new": 8, "answered": 8, "unscored": 4, "unscored_labels": ["1"]}
+    }
+    assert "4 of 8 answers of net have no score; labels: '1'" in said.err
+    assert {row["response"] for row in rows(run)} <= {"0", "other"}
+    assert {row["chance"] for row in said.json["matrix"]} == {0.5}
+
+
+def test_controls(cli, run):
+    ended = cli("recognize", run, "--by", "nets.py:gray", "--controls", "start,reference", "untrained", "--json")
+    assert ended.json["observers"][0]["new"] == 4 * 4
+    table = rows(run)
+    kinds = {(row["model"], row["stage"]) for row in table if row["observer"] == "gray"}
+    assert kinds == {("", "natural"), ("", "start"), ("net", "1"), ("untrained-net", "1")}
+    assert cli("verify", "run/controls/untrained").code == 0
+    before = sorted((run / "controls").rglob("*.json"))
+    again = cli("recognize", run, "--by", "nets.py:gray", "--controls", "untrained", "start", "--json")
+    assert again.json["observers"][0]["new"] == 0
+    assert sorted((run / "controls").rglob("*.json")) == before
+    assert cli("recognize", run, "--by", "nets.py:gray", "--json").json["observers"][0]["answered"] == 16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--by", "nets.py:features"), "model 'features' makes no decision"),
+        (("--by", "nets.py:net", "--labels", "cifar"), "no labels 'cifar'; did you mean 'cifar10'?"),
+        (("--by", "nets.py:net", "--labels", "imagenet16"), "model 'net' has 4 outputs"),
+        (("--by", "nets.py:net", "--labels", "animals.json"), "has none of the stimuli's labels ('0', '1')"),
+        (("--by", "nets.py:net", "--decision", "best"), "no decision 'best'"),
+        (("--by", "nets.py:net", "--controls", "starts"), "no control 'starts'"),
+        (("--by", "nets.py:net", "nets.py:gray", "--weights", "random"), "--weights is for one model"),
+        (("--by", "bundled:picto"), "no bundled model 'picto'"),
+        (("--by",), "--by names no model"),
+    ],
+)
+def test_bad_input_is_refused_before_anyone_is_asked(cli, run, arguments, said):
+    Path("animals.json").write_text('{"cat": [0, 1], "emu": [2]}')
+    before = rows(run)
+    ended = cli("recognize", run, *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
+    assert rows(run) == before
+    assert not (run / "report.html").exists()
+
+
+def test_a_folder_without_a_run_or_metamers(cli, images):
+    assert "not a run" in cli("recognize", images, "--by", "nets.py:net").err
+
+
+def test_two_models_of_one_name(cli, run):
+    torch.manual_seed(7)
+    other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AvgPool2d(7), nn.Flatten(), nn.Linear(16, 4))
+    save_file(other.state_dict(), "a.safetensors")
+    assert cli("recognize", run, "--by", "nets.py:net", "--weights", "a.safetensors", "--json").code == 0
+    Path("more").mkdir()
+    changed = {key: value + torch.rand_like(value) for key, value in other.state_dict().items()}
+    save_file(changed, "more/a.safetensors")
+    said = cli("recognize", run, "--by", "nets.py:net", "--weights", "more/a.safetensors", "--json").json
+    assert said["observers"][0]["observer"].startswith("net?weights=a#")
+    assert len({row["observer"] for row in rows(run)}) == 3
+    assert len(said["matrix"]) == 6

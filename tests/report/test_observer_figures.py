@@ -1,0 +1,69 @@
+"""What the figures of observers draw."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metamers.analysis import recognition_by_stage
+from metamers.report import observer_figures
+from metamers.report.drawing import styled
+from metamers.report.results import Results, read_results
+
+
+@pytest.fixture(scope="module")
+def results(run: Path) -> Results:
+    return read_results(run)
+
+
+def curves(results: Results, model: str) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    table = recognition_by_stage(results.responses, 0.25, stages=results.stages)
+    table = table[table["model"].isin(["", model])]
+    names = results.responses["observer"].where(results.responses["observer"] == model, "other models")
+    grouped = results.responses.assign(observer=names.replace(model, "the model itself"))
+    groups = recognition_by_stage(grouped, 0.25, stages=results.stages)
+    return table, groups[groups["model"].isin(["", model])], ["natural", *results.stages[model]]
+
+
+def lines_of(axes: Any) -> dict[str, np.ndarray]:
+    return {str(line.get_label()): np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()}
+
+
+def test_recognition_draws_groups_observers_and_chance(results: Results) -> None:
+    model = "picto-alexnet"
+    table, groups, stages = curves(results, model)
+    with styled("test"):
+        axes = observer_figures.recognition_figure(table, groups, model, stages).axes[0]
+    lines = lines_of(axes)
+    assert set(lines) == {
+        *("picto-alexnet (itself)", "picto-resnet", "picto-resnet-b", "mean of 2 other models", "chance")
+    }
+    own = table[table["observer"] == model]["proportion"].to_numpy(dtype=float)
+    np.testing.assert_array_equal(lines["picto-alexnet (itself)"], own)
+    mean = (lines["picto-resnet"] + lines["picto-resnet-b"]) / 2
+    np.testing.assert_allclose(lines["mean of 2 other models"], mean)
+    assert lines["chance"][0] == 0.25
+    assert [label.get_text() for label in axes.get_xticklabels()] == stages
+
+
+def test_many_observers_share_one_name(results: Results) -> None:
+    model = "picto-alexnet"
+    table, groups, stages = curves(results, model)
+    others = table[table["observer"] == "picto-resnet"]
+    many = pd.concat([table, *(others.assign(observer=f"net {i}") for i in range(5))])
+    with styled("test"):
+        axes = observer_figures.recognition_figure(many, groups, model, stages).axes[0]
+    shown = [label for label in lines_of(axes) if not label.startswith("_")]
+    assert shown == ["each of 7 other models", "picto-alexnet (itself)", "mean of 7 other models", "chance"]
+
+
+def test_confusions_are_shares_of_a_row() -> None:
+    rows = [("cat", "cat"), ("cat", "cup"), ("cat", "cat"), ("cat", "cat"), ("cup", "cup")]
+    table = pd.DataFrame(rows, columns=["label", "response"]).assign(observer="people", stage="natural")
+    with styled("test"):
+        (axes,) = observer_figures.confusion_figure(table, ["cat", "cup", "sun"], ["natural"]).axes
+    alpha = np.asarray(axes.get_images()[0].get_array())[..., 3]
+    np.testing.assert_allclose(alpha, np.array([[0.75, 0.25, 0], [0, 1, 0], [0, 0, 0]]))
+    assert axes.get_ylabel() == "people\nshown"
