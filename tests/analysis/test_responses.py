@@ -271,3 +271,16 @@ def test_row_order_does_not_matter(make_responses):
         for name in numbers:
             if name not in ("accuracy_a", "accuracy_b"):  # which of a pair is first
                 assert sorted(function(shuffled)[name].dropna()) == pytest.approx(sorted(numbers[name].dropna()))
+
+
+def test_controls_without_a_model_are_no_metamers(make_responses):
+    responses = make_responses(observers=[PEOPLE, *THREE], participants=4, right=falls)
+    noise = responses[responses["stage"] == "natural"].assign(stage="start", correct=False)
+    noise["cell"] = "start/" + noise["reference"]
+    with_noise = pd.concat([noise, responses])
+    pd.testing.assert_frame_equal(analysis.figure_of_merit(with_noise), analysis.figure_of_merit(responses))
+    pd.testing.assert_frame_equal(analysis.human_model_points(with_noise), analysis.human_model_points(responses))
+    pd.testing.assert_frame_equal(analysis.idiosyncrasy(with_noise), analysis.idiosyncrasy(responses))
+    scores = analysis.participant_scores(with_noise)
+    assert "start" not in set(analysis.kind_by_stage(scores, "net")["stage"])
+    assert analysis.stage_by_model(scores, "human")["stage"].tolist().count(0) == 4

@@ -7,8 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from metamers.analysis.designs import need_columns
-from metamers.analysis.recognition import NATURAL
-from metamers.analysis.scores import tidy
+from metamers.analysis.scores import is_metamer, tidy
 from metamers.errors import MetamersError
 
 METAMER = ["model", "stage", "recipe", "reference"]
@@ -25,7 +24,7 @@ def seed_agreement(responses: pd.DataFrame) -> pd.DataFrame:
     """
     need_columns(responses, ["recipe", "reference", "seed", "response"], "the table of responses")
     table = tidy(responses)
-    table = table[(table["stage"] != NATURAL) & (table["response"] != "")]
+    table = table[is_metamer(table) & (table["response"] != "")]
     table = table.assign(recipe=table["recipe"].astype("string").fillna("").astype(object))
     rows = []
     for key, cell in table.groupby(["model", "stage", "observer", "observer_kind"], sort=False):

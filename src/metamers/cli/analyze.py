@@ -70,7 +70,8 @@ def anova(
 
         scores = participant_scores(_responses(results))
         if design == "repeated":
-            return _anova(stage_by_model(scores, observers, results.stages), None, permutations)
+            made = scores[scores["model"].isin(["", *results.stages])]  # without controls
+            return _anova(stage_by_model(made, observers, results.stages), None, permutations)
         of_model = [
             _anova(kind_by_stage(scores, model), "observer_kind", permutations).assign(model=model)
             for model in results.stages
@@ -99,12 +100,9 @@ def relation(run: Path, /, *runs: Path, figure: Path | None = None, json: Json =
     parts = []
     for results in _read((run, *runs)):
         points = human_model_points(_responses(results))
-        depths = {
-            (m, s): i / max(1, len(names) - 1) for m, names in results.stages.items() for i, s in enumerate(names)
-        }
-        parts.append(
-            points.assign(depth=[depths[place] for place in zip(points["model"], points["stage"], strict=True)])
-        )
+        depth = {(m, s): i / max(1, len(names) - 1) for m, names in results.stages.items() for i, s in enumerate(names)}
+        points["depth"] = [depth.get(place) for place in zip(points["model"], points["stage"], strict=True)]
+        parts.append(points.dropna(subset=["depth"]))  # without controls
     points = pd.concat(parts, ignore_index=True)
     table = human_model_relation(points)
     if figure is not None:
