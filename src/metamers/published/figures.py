@@ -27,6 +27,17 @@ def short_stage(name: str) -> str:
     return "natural" if name.startswith("natural_") else name
 
 
+def wrapped(name: str, width: int) -> str:
+    """A long name on two lines, broken after an underscore.
+
+    >>> wrapped("cochresnet50_linf_p002_robust_waveform", 34)
+    'cochresnet50_linf_p002_robust_\\nwaveform'
+    """
+    name = printable(name, 2 * width - 10)
+    cut = name.rfind("_", 0, width) + 1
+    return name if len(name) <= width or not cut else f"{name[:cut]}\n{name[cut:]}"
+
+
 def experiment_figure(means: pd.DataFrame) -> "Figure":
     """Recognition by stage of one experiment: a panel for each generating model, people and the model, with their SEM.
 
@@ -35,13 +46,13 @@ def experiment_figure(means: pd.DataFrame) -> "Figure":
     models = list(dict.fromkeys(means["model"]))
     columns = min(COLUMNS, len(models))
     rows = -(-len(models) // columns)
-    figure = figure_of(0.7 + 2.75 * columns if columns > 1 else 4.2, 1.0 + 2.35 * rows)
-    grid = panels(figure, rows, columns, left=0.6, gap=1.0, sharey=True)
+    figure = figure_of(0.7 + 2.75 * columns if columns > 1 else 4.2, 1.05 + 2.5 * rows)
+    grid = panels(figure, rows, columns, left=0.6, gap=1.15, sharey=True)
     figure.subplots_adjust(bottom=0.85 / figure.get_size_inches()[1])
     axes = [axes for row in grid for axes in row]
     for place, model in zip(axes, models, strict=False):
         _stage_panel(place, means[means["model"] == model])
-        place.set_title(printable(model, 33))
+        place.set_title(wrapped(model, 34), fontsize=8)
     for place in axes[len(models) :]:
         place.remove()
     for row in grid:
@@ -85,8 +96,8 @@ def matrix_figure(accuracy: pd.DataFrame) -> "Figure":
         )
         axes.set_title(MATRIX_DEPTHS[i])
         axes.tick_params(length=0)
-        axes.set_xticks(range(len(generating)), [printable(n, 36) for n in generating], rotation=90, fontsize=6.5)
-        axes.set_yticks(range(len(observing)), [printable(n, 36) for n in observing] if i == 0 else [], fontsize=6.5)
+        axes.set_xticks(range(len(generating)), [printable(n, 44) for n in generating], rotation=90, fontsize=6)
+        axes.set_yticks(range(len(observing)), [printable(n, 44) for n in observing] if i == 0 else [], fontsize=6)
     figure.text(
         0.1 / total_width,
         (names - 0.25) / total_height,
