@@ -131,7 +131,7 @@ def _row(trial: Trial, file: TrialFile, stimulus: Record, space: LabelSpace | No
             f"{trial.label!r}, but in the run {stimulus['cell']!r} is {label!r}; correct one, or "
             "give the --labels that have both",
         )
-    keys = ("cell", "model", "stage", "recipe", "reference", "seed")
+    keys = ("cell", "model", "stage", "recipe", "reference", "seed", "control")
     return {
         **{key: stimulus[key] for key in keys},
         **{"observer": HUMAN, "observer_kind": HUMAN, "participant": trial.participant},
