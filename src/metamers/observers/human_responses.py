@@ -83,7 +83,9 @@ class _Lookup:
 
 
 def _conditions(stimulus: Record) -> tuple[str, ...]:
-    return tuple(filter(None, (stimulus["stage"], stimulus["model"] and f"{stimulus['model']}/{stimulus['stage']}")))
+    """The conditions that name where a stimulus is from; one of an untrained model needs the model's name."""
+    where = f"{stimulus['model']}/{stimulus['stage']}"
+    return (where,) if stimulus["control"] else (where, stimulus["stage"])
 
 
 def _record(
