@@ -73,6 +73,16 @@ def test_our_own_table(cli, run):
     assert people(run)[0]["rt_ms"] == "300.0"
 
 
+def test_metamers_of_an_untrained_model_are_named_by_model_and_stage(cli, run):
+    cli("recognize", run, "--by", "nets.py:net", "--controls", "untrained", "--no-report")
+    rows = ("s1,1,1,0.8,0,0,1,0_0.png", "s1,1,2,0.8,1,0,untrained-net/1,0_0.png")
+    assert cli("import-responses", run, write("a.csv", HEADER, *rows), "--json", "--no-report").json["new"] == 2
+    assert [(row["model"], row["stage"]) for row in people(run)] == [("net", "1")]
+    with (run / "tables" / "controls.csv").open() as file:
+        controls = [row for row in csv.DictReader(file) if row["observer_kind"] == "human"]
+    assert [(row["model"], row["correct"]) for row in controls] == [("untrained-net", "False")]
+
+
 def test_columns_of_ones_own(cli, run):
     (metamer,) = run.glob("metamers/*/1/*/0_0_0*.png")
     file = write("x.csv", "\ufeffWho;what;answer;ms", f"ä;{metamer.relative_to(run)};0;900", "b;0_0;1;800")

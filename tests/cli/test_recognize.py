@@ -15,8 +15,8 @@ def run(make_once):
     return make_once("--stage", "1")
 
 
-def rows(run):
-    with (run / "tables" / "responses.csv").open() as file:
+def rows(run, table="responses"):
+    with (run / "tables" / f"{table}.csv").open() as file:
         return list(csv.DictReader(file))
 
 
@@ -64,9 +64,11 @@ def test_labels_of_ones_own(cli, run):
 def test_controls(cli, run):
     ended = cli("recognize", run, "--by", "nets.py:gray", "--controls", "start,reference", "untrained", "--json")
     assert ended.json["observers"][0]["new"] == 4 * 4
-    table = rows(run)
-    kinds = {(row["model"], row["stage"]) for row in table if row["observer"] == "gray"}
-    assert kinds == {("", "natural"), ("", "start"), ("net", "1"), ("untrained-net", "1")}
+    kinds = {(row["model"], row["stage"]) for row in rows(run) if row["observer"] == "gray"}
+    assert kinds == {("", "natural"), ("net", "1")}
+    controls = {(row["control"], row["model"], row["stage"]) for row in rows(run, "controls")}
+    assert controls == {("start", "", "start"), ("untrained", "untrained-net", "1")}
+    assert {row["stage"] for row in ended.json["matrix"]} == {"natural", "start", "1"}
     assert cli("verify", "run/controls/untrained").code == 0
     before = sorted((run / "controls").rglob("*.json"))
     again = cli("recognize", run, "--by", "nets.py:gray", "--controls", "untrained", "start", "--json")

@@ -180,9 +180,11 @@ def test_the_start_is_shown_as_it_was_and_once(tmp_path):
     assert torch.equal(pixels, (expected * 255).round().to(torch.uint8))
     assert recognize(store, model(), controls=["start", "reference"]) == 6 + 6 + 2 * 2 * 3
     assert recognize(store, model(), controls=["start"]) == 0
-    table = responses(store)
-    assert table[table.stage == "start"].model.isna().all()
-    assert (table.stage == "start").sum() == 6
+    tables = build_tables(store)
+    assert set(tables["responses"].stage) == {"natural", "0", "1"}
+    assert set(tables["controls"].control) == set(tables["controls"].stage) == {"start"}
+    assert tables["controls"].model.isna().all()
+    assert len(tables["controls"]) == 6
     with pytest.raises(MetamersError, match="did you mean 'start'"):
         shown(store, ["starts"])
 

@@ -97,7 +97,8 @@ def _write_run(
     if gaps:  # a participant who saw nothing of the last stage
         answers = [row for row in answers if (row["participant"], row["stage"]) != ("p0", stages[-1])]
     _table(folder / "tables" / "matches.csv", MATCHES, cells)
-    _table(folder / "tables" / "responses.csv", RESPONSES, answers)
+    _table(folder / "tables" / "responses.csv", RESPONSES, [row for row in answers if not row.get("control")])
+    _table(folder / "tables" / "controls.csv", ("control", *RESPONSES), [row for row in answers if row.get("control")])
     _table(folder / "tables" / "null.csv", NULL, [])
     (folder / "study.yaml").write_text(yaml.safe_dump(_study(models, stages, names), sort_keys=False), encoding="utf-8")
     return folder
@@ -230,6 +231,7 @@ def _answers(
         for r, reference in enumerate(names):
             for stage, known in (("natural", 0.98), ("start", 1 / len(labels)))[: 1 + controls]:
                 keys = {"cell": f"{stage}/{slug(reference)}", "stage": stage, "reference": reference}
+                keys |= {"control": stage} if stage == "start" else {}
                 rows.append(keys | _answer(observer, labels[r % len(labels)], bool(rng.random() < known), labels))
         for cell in cells:
             if cell["file"] is None:
@@ -239,7 +241,11 @@ def _answers(
             keys = {key: cell[key] for key in ("cell", "model", "stage", "recipe", "reference", "seed")}
             rows.append(keys | _answer(observer, cell["label"], bool(rng.random() < known), labels))
             if controls:
-                keys |= {"model": f"untrained-{cell['model']}", "cell": f"untrained-{cell['cell']}"}
+                keys |= {
+                    "model": f"untrained-{cell['model']}",
+                    "cell": f"untrained-{cell['cell']}",
+                    "control": "untrained",
+                }
                 rows.append(keys | _answer(observer, cell["label"], bool(rng.random() < 0.4), labels))
     return rows
 

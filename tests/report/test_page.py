@@ -160,8 +160,9 @@ def words_of(run: Path, figure: str) -> str:
 
 def test_figures_are_in_the_page_and_in_files(demo: tuple[str, Page], run: Path) -> None:
     _, page = demo
-    assert len(page.attributes("svg", "aria-label")) == 12
+    assert len(page.attributes("svg", "aria-label")) == 13
     names = {f"{kind}-{model}" for kind in ("recognition", "confusion", "null", "convergence") for model in MODELS}
+    names.add("idiosyncrasy")
     for kind in ("svg", "pdf"):
         assert {path.stem for path in (run / "figures").glob(f"*.{kind}")} == names
     ids = [a["id"] for _, a in page.tags if a.get("id")]

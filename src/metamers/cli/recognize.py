@@ -79,23 +79,28 @@ def recognize(
             name: recognize(store, observer, controls=chosen, progress=_named(update, name))
             for name, observer in observers.items()
         }
-    return _finish(store, build_tables(store)["responses"], new, report=report, json=json)
+    return _finish(store, build_tables(store), new, report=report, json=json)
 
 
 def _named(update: Update, name: str) -> Callable[[int, int], None]:
     return lambda done, total: update(done, total, f"shown to {name}")
 
 
-def _finish(store: "Store", responses: "pd.DataFrame", new: dict[str, int], *, report: bool, json: bool) -> int:
+def _finish(store: "Store", tables: "dict[str, pd.DataFrame]", new: dict[str, int], *, report: bool, json: bool) -> int:
     """Write the page, say who recognized what, and give the exit code."""
-    from metamers.analysis import recognition_by_stage
+    import pandas as pd
+
+    from metamers.analysis import balanced_accuracy, recognition_by_stage
     from metamers.observers.model_observer import some
     from metamers.report import write_report
     from metamers.store import chances, write_whole
 
+    responses = pd.concat([tables["responses"], tables["controls"]]) if len(tables["controls"]) else tables["responses"]
     stages = {entry["name"]: entry["stages"] for entry in store.study()["models"]}
     matrix = recognition_by_stage(responses, stages=stages)
     matrix["chance"] = matrix["observer"].map(chances(store))
+    balanced = balanced_accuracy(responses)[["model", "stage", "observer", "balanced_accuracy"]]
+    matrix = matrix.merge(balanced, how="left", on=["model", "stage", "observer"])
     write_whole(store.folder / "tables" / "recognition.csv", matrix.to_csv(index=False).encode())
     observers = []
     for name, count in new.items():

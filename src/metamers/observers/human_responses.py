@@ -83,7 +83,9 @@ class _Lookup:
 
 
 def _conditions(stimulus: Record) -> tuple[str, ...]:
-    return tuple(filter(None, (stimulus["stage"], stimulus["model"] and f"{stimulus['model']}/{stimulus['stage']}")))
+    """The conditions that name where a stimulus is from; one of an untrained model needs the model's name."""
+    where = f"{stimulus['model']}/{stimulus['stage']}"
+    return (where,) if stimulus["control"] else (where, stimulus["stage"])
 
 
 def _record(
@@ -131,7 +133,7 @@ def _row(trial: Trial, file: TrialFile, stimulus: Record, space: LabelSpace | No
             f"{trial.label!r}, but in the run {stimulus['cell']!r} is {label!r}; correct one, or "
             "give the --labels that have both",
         )
-    keys = ("cell", "model", "stage", "recipe", "reference", "seed")
+    keys = ("cell", "model", "stage", "recipe", "reference", "seed", "control")
     return {
         **{key: stimulus[key] for key in keys},
         **{"observer": HUMAN, "observer_kind": HUMAN, "participant": trial.participant},

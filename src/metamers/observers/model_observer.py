@@ -161,7 +161,7 @@ def _recognize_group(store: Store, observer: ModelObserver, stimuli: list[Record
 
 def _row(observer: ModelObserver, stimulus: Record, response: str | None) -> Record:
     label = observer.space.known(stimulus["label"])
-    keys = ("cell", "model", "stage", "recipe", "reference", "seed", "sha256")
+    keys = ("cell", "model", "stage", "recipe", "reference", "seed", "sha256", "control")
     return {
         **{key: stimulus[key] for key in keys},
         **{"observer": observer.name, "observer_kind": "model", "participant": None, "rt_ms": None},

@@ -16,7 +16,7 @@ CONTROLS = ("start", "reference", "untrained")
 UNTRAINED = "controls/untrained"
 """Where within a run the run of its untrained models lies."""
 
-_FIELDS = ("cell", "model", "stage", "recipe", "reference", "seed", "label", "file", "sha256")
+_FIELDS = ("cell", "model", "stage", "recipe", "reference", "seed", "label", "file", "sha256", "control")
 
 
 def require_controls(names: Collection[str]) -> None:
@@ -27,7 +27,7 @@ def require_controls(names: Collection[str]) -> None:
 
 
 def shown(store: Store, controls: Collection[str] = ()) -> list[Record]:
-    """The stimuli of a run, each with the keys of the table of responses, its label, its file and the file's SHA-256.
+    """The stimuli of a run: the keys of the table of responses, label, file, the file's SHA-256, and which control.
 
     References come first (stage "natural", no model): as they were written, so rounded, which is the control
     "reference". Then, with the control "start", what the searches started from (stage "start", no model), written where
@@ -42,9 +42,10 @@ def shown(store: Store, controls: Collection[str] = ()) -> list[Record]:
     stimuli += cells
     if "untrained" in controls:
         stimuli += [
-            {**cell, "file": f"{UNTRAINED}/{cell['file']}"} for cell in _written(Store.open(store.path(UNTRAINED)))
+            {**cell, "file": f"{UNTRAINED}/{cell['file']}", "control": "untrained"}
+            for cell in _written(Store.open(store.path(UNTRAINED)))
         ]
-    return [{field: stimulus[field] for field in _FIELDS} for stimulus in stimuli]
+    return [{field: stimulus.get(field) for field in _FIELDS} for stimulus in stimuli]
 
 
 def _written(store: Store) -> list[Record]:
@@ -81,6 +82,7 @@ def _starts(store: Store, cells: list[Record]) -> list[Record]:
             {
                 **{name: cell[name] for name in ("recipe", "reference", "seed", "label")},
                 **{"cell": f"{START}/{key.id}", "model": None, "stage": START, "file": file},
+                "control": START,
                 "sha256": sha256(path.read_bytes()),
             }
         )

@@ -1,6 +1,6 @@
-"""The figures of observers: recognition by stage, and confusions."""
+"""The figures of observers: recognition by stage, confusions, idiosyncrasy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,14 +27,14 @@ _NAMED = ((SERIES[2], "^"), (SERIES[3], "v"), (SERIES[4], "P"))
 def recognition_figure(
     curves: "pd.DataFrame",
     groups: "pd.DataFrame",
+    floors: "pd.DataFrame",
     model: str,
     stages: Sequence[str],
-    control: "pd.DataFrame | None" = None,
 ) -> "Figure":
     """Proportion correct over `stages`, a curve per group of observers with its intervals, and chance.
 
-    `curves` holds the rows of `recognition_by_stage` for this model and for natural and start stimuli, `groups` the
-    same with groups for observers, `control` those of the metamers of the untrained model.
+    `curves` holds the rows of `recognition_by_stage` for this model and the natural stimuli, `groups` those of
+    `bootstrap_recognition` with groups for observers, `floors` the same for the controls.
     """
     present = [group for group in _LOOKS if groups.loc[groups["observer"] == group, "n"].sum()]
     others = curves[(curves["observer"] != model) & (curves["observer_kind"] != "human")]
@@ -52,12 +52,10 @@ def recognition_figure(
     for i, group in enumerate(present):
         label = {"the model itself": f"{printable(model, 28)} (itself)", "other models": _others(names)}.get(group)
         x = np.arange(len(stages), dtype=np.float64) + 0.07 * (i - (len(present) - 1) / 2)
-        _curve(axes, x, groups[groups["observer"] == group], stages, label=label or group, **_LOOKS[group])
-    if control is not None:
-        y = _over(control[control["observer"] == "other models"], stages, "proportion")
-        label = "untrained net's, by others"
-        axes.plot(y, color=MUTED, marker="x", markersize=4, linewidth=1.2, linestyle="--", label=label)
-    _floors(axes, curves, groups)
+        _curve(
+            axes, x, groups[groups["observer"] == group], stages, "proportion", label=label or group, **_LOOKS[group]
+        )
+    _floors(axes, curves, floors[floors["observer"] == "other models"], stages)
     axes.set(ylim=(-0.03, 1.03), xlim=(-0.4, len(stages) - 0.6), ylabel="proportion recognized")
     ticks = [printable(stage, 20) for stage in stages]
     axes.set_xticks(range(len(stages)), ticks, rotation=35, ha="right", rotation_mode="anchor")
@@ -66,22 +64,22 @@ def recognition_figure(
     return figure
 
 
-def confusion_figure(responses: "pd.DataFrame", labels: Sequence[str], stages: Sequence[str]) -> "Figure":
-    """What is taken for what: a panel per stage, a row of panels per group of observers (the column `observer`).
+def confusion_figure(table: "pd.DataFrame", labels: Sequence[str], stages: Sequence[str]) -> "Figure":
+    """What is taken for what: a panel per stage, a row of panels per group of observers.
 
-    In each, a row is a stimulus's label and a column a response; the stronger the color, the larger the row's share.
+    `table` is that of `confusion`, with groups for observers. In each panel, a row is a stimulus's label and a column a
+    response; the stronger the color, the larger the row's share.
     """
     from matplotlib.colors import to_rgb
 
-    present = [group for group in _LOOKS if (responses["observer"] == group).any()]
+    present = [group for group in _LOOKS if (table["observer"] == group).any()]
     side = min(2.6, max(1.3, 0.135 * len(labels)))
     figure = figure_of(1.2 + (side + 0.15) * len(stages), 1.1 + (side + 0.35) * len(present))
     figure.set_layout_engine("constrained")
     grid = figure.subplots(len(present), len(stages), squeeze=False, sharex=True, sharey=True)
     for row, group in zip(grid, present, strict=True):
         for axes, stage in zip(row, stages, strict=True):
-            chosen = responses[(responses["observer"] == group) & (responses["stage"] == stage)]
-            shares = _shares(chosen, labels)
+            shares = _shares(table[(table["observer"] == group) & (table["stage"] == stage)], labels)
             image = np.concatenate([np.broadcast_to(to_rgb(BLUE), (*shares.shape, 3)), shares[..., None]], axis=2)
             axes.imshow(image, interpolation="none", aspect="equal")
             axes.tick_params(length=0, labelsize=7)
@@ -95,10 +93,32 @@ def confusion_figure(responses: "pd.DataFrame", labels: Sequence[str], stages: S
     return figure
 
 
-def _curve(axes: "Axes", x: NDArray[np.float64], rows: "pd.DataFrame", stages: Sequence[str], **look: Any) -> None:
+def idiosyncrasy_figure(table: "pd.DataFrame", stages: Mapping[str, Sequence[str]]) -> "Figure":
+    """Own minus other recognition over the places of the stages, a curve for each generating model of `stages`."""
+    figure = figure_of(max(4.6, 1.6 + 0.6 * max(map(len, stages.values()))), 3.1 + 0.2 * -(-min(len(stages), 6) // 2))
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots()
+    for i, (model, names) in enumerate(stages.items()):
+        rows = table[table["model"] == model]
+        x = np.arange(1, len(names) + 1, dtype=np.float64) + 0.05 * (i - (len(stages) - 1) / 2) / max(
+            1, len(stages) / 6
+        )
+        look = {"color": SERIES[i % len(SERIES)], "marker": "oDs^vP"[i // len(SERIES) % 6]}
+        _curve(axes, x, rows, names, "idiosyncrasy", label=printable(model, 36), **look)
+    axes.axhline(0, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
+    axes.set(xlabel="stage of the model, in order", ylabel="own minus other models' recognition")
+    axes.set_xticks(range(1, max(map(len, stages.values())) + 1))
+    axes.grid(axis="y")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2, columnspacing=1.4)
+    return figure
+
+
+def _curve(
+    axes: "Axes", x: NDArray[np.float64], rows: "pd.DataFrame", stages: Sequence[str], value: str, **look: Any
+) -> None:
     low, high = (_over(rows, stages, end) for end in ("ci_low", "ci_high"))
     axes.vlines(x, low, high, color=look["color"], linewidth=1, alpha=0.55)
-    axes.plot(x, _over(rows, stages, "proportion"), markersize=4.5, linewidth=2, **look)
+    axes.plot(x, _over(rows, stages, value), markersize=4.5, linewidth=2, **look)
 
 
 def _over(rows: "pd.DataFrame", stages: Sequence[str], column: str) -> NDArray[np.float64]:
@@ -109,24 +129,23 @@ def _others(names: Sequence[str]) -> str:
     return printable(names[0], 36) if len(names) == 1 else f"mean of {len(names)} other models"
 
 
-def _floors(axes: "Axes", curves: "pd.DataFrame", groups: "pd.DataFrame") -> None:
-    """Lines for what guessing gives, and for what the noise that the search starts from is taken for."""
-    levels = sorted(set(curves["chance"].dropna()))
-    for i, level in enumerate(levels):
+def _floors(axes: "Axes", curves: "pd.DataFrame", floors: "pd.DataFrame", stages: Sequence[str]) -> None:
+    """Chance, and how other models name metamers of the untrained model and the noise that searches start from."""
+    untrained, start = floors[floors["model"] != ""], floors.loc[floors["stage"] == "start", "proportion"]
+    if len(untrained):
+        y = _over(untrained, stages, "proportion")
+        axes.plot(y, "x--", color=MUTED, markersize=4, linewidth=1.2, label="untrained net's, by others")
+    if len(start):
+        level = float(start.iloc[0])
+        axes.axhline(level, color=BLUE, linewidth=1, linestyle=(0, (6, 2)), label="start noise, by others")
+    for i, level in enumerate(sorted(set(curves["chance"].dropna()))):
         label = "chance" if i == 0 else None
         axes.axhline(level, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), label=label)
-    start = groups[(groups["stage"] == "start") & (groups["observer"] == "other models")]["proportion"].dropna()
-    if len(start):
-        axes.axhline(
-            float(start.iloc[0]), color=BLUE, linewidth=1, linestyle=(0, (6, 2)), label="start noise, by others"
-        )
 
 
-def _shares(responses: "pd.DataFrame", labels: Sequence[str]) -> NDArray[np.float64]:
+def _shares(rows: "pd.DataFrame", labels: Sequence[str]) -> NDArray[np.float64]:
     """Each label's responses as shares of one: [label, response]; rows of zeros for labels that were not shown."""
     places = {label: i for i, label in enumerate(labels)}
-    counts = np.zeros((len(labels), len(labels)))
-    rows, columns = (responses[key].map(places).to_numpy(dtype=int) for key in ("label", "response"))
-    np.add.at(counts, (rows, columns), 1)
-    shares: NDArray[np.float64] = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    shares = np.zeros((len(labels), len(labels)))
+    shares[rows["label"].map(places), rows["response"].map(places)] = rows["proportion"]
     return shares

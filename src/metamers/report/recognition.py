@@ -4,7 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from metamers.analysis import chance_level, mixed_anova, participant_scores, recognition_by_stage
+from metamers.analysis import (
+    bootstrap_recognition,
+    chance_level,
+    confusion,
+    idiosyncrasy,
+    kind_by_stage,
+    mixed_anova,
+    participant_scores,
+    recognition_by_stage,
+)
 from metamers.errors import MetamersError
 from metamers.report import observer_figures
 from metamers.report.drawing import draw
@@ -26,16 +35,17 @@ def recognition(results: Results) -> dict[str, Any]:
     kept = results.responses[~results.responses["cell"].isin(left_out)]
     table = recognition_by_stage(kept, float("nan"), stages=results.stages)
     table["chance"] = table["observer"].map(_chances(results))
+    controls = recognition_by_stage(results.controls, float("nan"), stages=results.stages)
     models = [_of_model(results, model, kept, table) for model in results.stages]
     return {
         "models": [found for found in models if found is not None],
-        "matrix": _matrix(results, table),
+        "matrix": _matrix(results, _joined(table, controls)),
         "confusions": [found for model in results.stages if (found := _confusion(results, model, kept))],
+        "idiosyncrasy": _idiosyncrasy(results, kept),
         "chances": sorted(set(table["chance"].dropna())),
         "n_unscored": int(table["n_unscored"].sum()),
         "n_excluded": len(results.responses) - len(kept),
         "observers": list(dict.fromkeys(table["observer"])),
-        "people": int(kept.loc[kept["observer_kind"] == "human", "participant"].nunique()),
     }
 
 
@@ -57,39 +67,39 @@ def _of_model(results: Results, model: str, kept: "pd.DataFrame", table: "pd.Dat
         return None
     own = kept[(kept["model"] == model) | kept["model"].isna()]
     seen = own[own["observer"].isin(own.loc[own["model"] == model, "observer"])]
-    groups = recognition_by_stage(_grouped(seen, model), float("nan"), stages=results.stages)
+    controls = results.controls[results.controls["model"].isna() | (results.controls["model"] == f"untrained-{model}")]
+    groups = bootstrap_recognition(_grouped(seen, model), chance=float("nan"))
+    floors = bootstrap_recognition(_grouped(controls, model), chance=float("nan"), n_resamples=1)
     curves = table[table["model"].isin(["", model]) & table["observer"].isin(seen["observer"])]
-    untrained = kept[(kept["model"] == f"untrained-{model}") & (kept["observer"] != model)]
-    control = recognition_by_stage(_grouped(untrained, model), float("nan")) if len(untrained) else None
     order = [*([NATURAL] if (seen["stage"] == NATURAL).any() else []), *results.stages[model]]
-    rows = curves if control is None else _joined(curves, table[table["model"] == f"untrained-{model}"])
     return {
         "model": model,
         "statement": _statement(groups, order),
-        "statistics": _statistics(seen[(seen["observer"] != model) & seen["stage"].isin(order)]),
+        "statistics": _statistics(kept, model),
         "file": f"recognition-{slug(model)}",
         "svg": draw(
             results.store.folder,
             f"recognition-{slug(model)}",
             f"Recognition by stage of the metamers of {model}",
-            partial(observer_figures.recognition_figure, curves, groups, model, order, control),
+            partial(observer_figures.recognition_figure, curves, groups, floors, model, order),
         ),
-        "rows": rows.to_dict("records"),
+        "rows": curves.to_dict("records"),
     }
 
 
 def _joined(*tables: "pd.DataFrame") -> "pd.DataFrame":
     import pandas as pd
 
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
 
 
 def _grouped(responses: "pd.DataFrame", model: str) -> "pd.DataFrame":
-    """The responses with groups for observers: the generating model itself, other models, people."""
+    """The responses with groups for observers (the generating model itself, other models, people) and all observers of
+    a group as its participants."""
     group = (
         responses["observer_kind"].map({"human": PEOPLE}).fillna(OTHERS).mask(responses["observer"] == model, ITSELF)
     )
-    return responses.assign(observer=group)
+    return responses.assign(observer=group, participant=responses["participant"].fillna(responses["observer"]))
 
 
 def _statement(groups: "pd.DataFrame", stages: Sequence[str]) -> str:
@@ -109,13 +119,13 @@ def _statement(groups: "pd.DataFrame", stages: Sequence[str]) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _statistics(seen: "pd.DataFrame") -> str | None:
+def _statistics(kept: "pd.DataFrame", model: str) -> str | None:
     """The analysis of variance of people and other models over the stages; None without both."""
-    if set(seen["observer_kind"].dropna()) != {"human", "model"}:
+    others = kept[(kept["model"] == model) & (kept["observer"] != model)]
+    if set(others["observer_kind"].dropna()) != {"human", "model"}:
         return None
     try:
-        scores = participant_scores(seen)
-        scores["subject"] = scores["observer_kind"] + " " + scores["participant"]
+        scores = kind_by_stage(participant_scores(kept), model)
         rows = mixed_anova(scores, value="proportion", subject="subject", within="stage", between="observer_kind")
     except MetamersError as error:
         return f"People and other models are not compared by an analysis of variance: {error}."
@@ -173,20 +183,39 @@ def _place(order: Iterable[str]) -> Any:
 
 def _confusion(results: Results, model: str, kept: "pd.DataFrame") -> dict[str, Any] | None:
     """What other models, and people, took the metamers of a model for; None where nobody else has seen them."""
-    seen = kept[kept["model"] == model]
-    others = seen[(seen["observer"] != model) & seen["correct"].notna() & seen["response"].notna()]
+    scored = kept[kept["correct"].notna() & kept["response"].notna() & (kept["observer"] != model)]
+    others = scored[scored["model"] == model]
     if not len(others):
         return None
-    natural = kept[(kept["stage"] == NATURAL) & kept["observer"].isin(others["observer"]) & kept["correct"].notna()]
-    scored = _grouped(_joined(natural.dropna(subset="response"), others), model)
-    labels = sorted({*scored["label"], *scored["response"]}, key=natural_key)
-    stages = [stage for stage in (NATURAL, *results.stages[model]) if (scored["stage"] == stage).any()]
+    natural = scored[(scored["stage"] == NATURAL) & scored["observer"].isin(others["observer"])]
+    table = confusion(_grouped(_joined(natural, others), model))
+    labels = sorted({*table["label"], *table["response"]}, key=natural_key)
+    stages = [stage for stage in (NATURAL, *results.stages[model]) if (table["stage"] == stage).any()]
     found = {"model": model, "n": len(others), "labels": len(labels), "file": f"confusion-{slug(model)}", "svg": None}
     if len(labels) <= MAX_LABELS:
         found["svg"] = draw(
             results.store.folder,
             str(found["file"]),
             f"What others take the metamers of {model} for, by stage",
-            partial(observer_figures.confusion_figure, scored, labels, stages),
+            partial(observer_figures.confusion_figure, table, labels, stages),
         )
     return found
+
+
+def _idiosyncrasy(results: Results, kept: "pd.DataFrame") -> dict[str, Any] | None:
+    """How much better models recognize their own metamers than other models do; None where none saw both."""
+    try:
+        table = idiosyncrasy(kept)
+    except MetamersError:
+        return None
+    stages = {model: [s for s in names if (table["stage"] == s).any()] for model, names in results.stages.items()}
+    stages = {model: names for model, names in stages.items() if names and (table["model"] == model).any()}
+    return {
+        "rows": table.to_dict("records"),
+        "svg": draw(
+            results.store.folder,
+            "idiosyncrasy",
+            "Recognition of models' own metamers minus that by other models, by stage",
+            partial(observer_figures.idiosyncrasy_figure, table, stages),
+        ),
+    }

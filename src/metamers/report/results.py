@@ -39,6 +39,7 @@ class Results:
     stages: dict[str, tuple[str, ...]]
     nulls: dict[tuple[str, str], dict[str, Any]]
     responses: "pd.DataFrame"
+    controls: "pd.DataFrame"
 
     def of(self, model: str, stage: str | None = None) -> list[Cell]:
         """The cells of a model, or of one of its stages."""
@@ -61,6 +62,7 @@ def read_results(folder: Path) -> Results:
         stages=stages,
         nulls=_nulls(store, cells),
         responses=read_table(store, "responses"),
+        controls=read_table(store, "controls"),
     )
 
 

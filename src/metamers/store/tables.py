@@ -16,13 +16,14 @@ MATCHES = (
     *("file", "reference_file"),
 )
 RESPONSES = (*KEYS, "observer", "observer_kind", "participant", "label", "response", "correct", "rt_ms")
+CONTROLS = ("control", *RESPONSES)
 NULL = ("model", "stage", "set", "measure", "n_images", "n_pairs", "n_zero", "max", "q999", "q99", "q50")
 
 _QUANTILES = (("q999", "0.999"), ("q99", "0.99"), ("q50", "0.5"))
 
 _TYPES = {
     **dict.fromkeys((*KEYS, "label", "verdict", "reason", "file", "reference_file", "observer", "response"), "string"),
-    **dict.fromkeys(("observer_kind", "participant", "set", "measure"), "string"),
+    **dict.fromkeys(("observer_kind", "participant", "control", "set", "measure"), "string"),
     **dict.fromkeys(("seed", "null_n_images", "null_n_pairs", "n_steps", "n_images", "n_pairs", "n_zero"), "Int64"),
     **dict.fromkeys(("same_class", "correct"), "boolean"),
 }
@@ -34,10 +35,15 @@ def matches(cells: list[dict[str, Any]]) -> "pd.DataFrame":
 
 
 def build_tables(store: Store) -> dict[str, "pd.DataFrame"]:
-    """Derive `matches`, `responses` and `null` from the records and write them as CSV under `tables/`."""
+    """Derive `matches`, `responses`, `controls` and `null` from the records and write them as CSV under `tables/`.
+
+    Responses to controls (start noise, metamers of untrained models) stand in `controls` alone.
+    """
+    answers = [row for record in store.responses() for row in record["responses"]]
     tables = {
         "matches": matches([cell for batch in store.batches() for cell in batch["cells"]]),
-        "responses": _table([row for record in store.responses() for row in record["responses"]], RESPONSES),
+        "responses": _table([row for row in answers if not row.get("control")], RESPONSES),
+        "controls": _table([row for row in answers if row.get("control")], CONTROLS),
         "null": _table([row for null in store.nulls() for row in _null_rows(null)], NULL),
     }
     for name, table in tables.items():
