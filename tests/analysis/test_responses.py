@@ -284,3 +284,13 @@ def test_controls_without_a_model_are_no_metamers(make_responses):
     scores = analysis.participant_scores(with_noise)
     assert "start" not in set(analysis.kind_by_stage(scores, "net")["stage"])
     assert analysis.stage_by_model(scores, "human")["stage"].tolist().count(0) == 4
+
+
+def test_chance_may_differ_between_observers(make_responses):
+    responses = make_responses(observers=THREE, right=falls)
+    table = analysis.bootstrap_recognition(responses, chance={"a": 0.1}, n_resamples=10)
+    assert set(table["chance"][table["observer"] == "a"]) == {0.1}
+    assert set(table["chance"][table["observer"] == "b"]) == {0.25}
+    both, mean = ({"a": 0.1, "b": 0.2}, 0.15)
+    merits = [analysis.figure_of_merit(responses, chance=chance)["merit"][0] for chance in (both, mean)]
+    assert merits[0] == pytest.approx(merits[1])

@@ -1,10 +1,10 @@
 """`metamers analyze`: every subcommand on a small run, and what is refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 from PIL import Image
@@ -37,10 +37,18 @@ def write_run(folder: Path, seeds=(0, 1), people=6) -> Path:
         for i in range(REFERENCES)
     ] + cells
     observers = [(m, None) for m in (*MODELS, "other")] + [("people", f"p{i}") for i in range(people)]
-    (folder / "tables").mkdir()
-    rows = [answer(rng, stimulus, *observer) for observer in observers for stimulus in shown]
-    pd.DataFrame(rows).to_csv(folder / "tables" / "responses.csv", index=False)
+    (folder / "responses").mkdir()
+    respond(folder, [answer(rng, stimulus, *observer) for observer in observers for stimulus in shown])
     return folder
+
+
+def respond(folder, rows):
+    (folder / "responses" / "one.json").write_text(json.dumps({"id": "one", "responses": rows}))
+    shutil.rmtree(folder / "tables", ignore_errors=True)  # derived from the records
+
+
+def responses_of(folder):
+    return json.loads((folder / "responses" / "one.json").read_text())["responses"]
 
 
 def cell_of(folder, rng, model, stage, i, seed):
@@ -137,10 +145,8 @@ def test_tables_of_models_and_robustness(cli, run_folder):
 
 
 def test_an_observer_without_common_labels_is_named(cli, run_folder):
-    path = run_folder / "tables" / "responses.csv"
-    table = pd.read_csv(path)
-    table["correct"] = table["correct"].where(table["observer"] != "other")
-    table.to_csv(path, index=False)
+    rows = responses_of(run_folder)
+    respond(run_folder, [row | {"correct": None} if row["observer"] == "other" else row for row in rows])
     said = cli("analyze", "recognition", run_folder)
     assert said.code == 0
     assert "note: no response of other in run is scored: its labels are not those of the stimuli" in said.err
@@ -167,12 +173,9 @@ def test_bad_input_is_one_line(cli, run_folder, tmp_path):
 
 
 def test_duplicate_trials_and_missing_cells_are_named(cli, run_folder):
-    path = run_folder / "tables" / "responses.csv"
-    table = pd.read_csv(path)
-    pd.concat([table, table.tail(1)]).to_csv(path, index=False)
-    assert (
-        "participant 'p5' of 'people' answered deep/c/fast/r7/s1 twice; keep one"
-        in cli("analyze", "accuracy", run_folder).err
-    )
-    table[(table["participant"] != "p5") | (table["stage"] != "b")].to_csv(path, index=False)
+    rows = responses_of(run_folder)
+    respond(run_folder, [*rows, rows[-1]])
+    said = cli("analyze", "accuracy", run_folder).err
+    assert "participant 'p5' of 'people' answered deep/c/fast/r7/s1 twice; keep one" in said
+    respond(run_folder, [row for row in rows if (row["participant"], row["stage"]) != ("p5", "b")])
     assert "subject 'people p5', stage 'b' is missing" in cli("analyze", "anova", run_folder).err

@@ -1,6 +1,6 @@
 """Intervals by resampling stimuli, participants, or both."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -8,8 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metamers.analysis.designs import need_columns
-from metamers.analysis.recognition import chance_level
-from metamers.analysis.scores import tidy
+from metamers.analysis.scores import chances_of, tidy
 
 Over = Literal["stimuli", "participants", "both"]
 
@@ -18,7 +17,7 @@ def bootstrap_recognition(
     responses: pd.DataFrame,
     *,
     over: Over = "both",
-    chance: float | None = None,
+    chance: float | Mapping[str, float] | None = None,
     n_resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -30,24 +29,32 @@ def bootstrap_recognition(
     observer_kind, n, n_references, n_participants, proportion, sem, ci_low, ci_high, chance`. `sem` is the standard
     deviation of the resampled proportions, the interval that of their percentiles; both are NaN where there is only one
     of what is resampled. Unscored responses do not count.
+    `chance` is what guessing gives, or by observer (None: `chance_level`).
 
     Source: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 386-411 (2007); over stimuli it is that of
     Feather and others (2023). Raises MetamersError as `participant_scores` does, and for a table without references.
     """
     need_columns(responses, ["reference"], "the table of responses")
-    chance = chance_level(responses) if chance is None else chance
     table = tidy(responses).dropna(subset=["correct"])
     keys = ["model", "stage", "observer", "observer_kind"]
-    rows = []
+    rows: list[dict[str, object]] = []
+    drawn: dict[tuple[int, bool], NDArray[np.float64]] = {}  # numbers of stimuli and participants recur
+
+    def weights(n: int, of_stimuli: bool) -> NDArray[np.float64]:
+        if (n, of_stimuli) not in drawn:
+            drawn[n, of_stimuli] = resample_weights(n, n_resamples, np.random.default_rng([seed, of_stimuli]))
+        return drawn[n, of_stimuli]
+
     for key, cell in table.groupby(keys, sort=False):
         right, count = counts(cell, cell["participant"], cell["reference"])
-        draws = _draws(right, count, over, n_resamples, seed)
+        draws = _draws(right, count, over, weights)
         low, high = interval(draws, confidence)
         row = dict(zip(keys, key, strict=True)) | {"n": int(count.sum())}
         row |= {"n_references": right.shape[1], "n_participants": right.shape[0]}
         rows.append(row | {"proportion": right.sum() / count.sum(), "sem": draws.std(), "ci_low": low, "ci_high": high})
     columns = [*keys, "n", "n_references", "n_participants", "proportion", "sem", "ci_low", "ci_high"]
-    return pd.DataFrame(rows, columns=columns).assign(chance=chance)
+    result = pd.DataFrame(rows, columns=columns)
+    return result.assign(chance=result["observer"].map(chances_of(responses, chance)))
 
 
 def counts(
@@ -78,16 +85,18 @@ def interval(draws: NDArray[np.float64], confidence: float = 0.95) -> tuple[floa
 
 
 def _draws(
-    right: NDArray[np.float64], count: NDArray[np.float64], over: Over, n_resamples: int, seed: int
+    right: NDArray[np.float64],
+    count: NDArray[np.float64],
+    over: Over,
+    weights: Callable[[int, bool], NDArray[np.float64]],
 ) -> NDArray[np.float64]:
-    rng = np.random.default_rng(seed)
-    resampled: Sequence[bool] = over in ("participants", "both"), over in ("stimuli", "both")
-    if all(n < 2 for n, chosen in zip(right.shape, resampled, strict=True) if chosen):
-        return np.full(n_resamples, np.nan)
-    people, stimuli = (
-        resample_weights(n, n_resamples, rng) if chosen else np.ones((n_resamples, n))
-        for n, chosen in zip(right.shape, resampled, strict=True)
-    )
+    """Resampled proportions; none where there is only one of what is resampled."""
+    n_people, n_stimuli = right.shape
+    of_people, of_stimuli = over in ("participants", "both"), over in ("stimuli", "both")
+    if (n_people < 2 or not of_people) and (n_stimuli < 2 or not of_stimuli):
+        return np.array([np.nan])
+    people = weights(n_people, False) if of_people else np.ones((1, n_people))
+    stimuli = weights(n_stimuli, True) if of_stimuli else np.ones((1, n_stimuli))
     total = ((people @ count) * stimuli).sum(axis=1)
     hits = ((people @ right) * stimuli).sum(axis=1)
     draws: NDArray[np.float64] = hits[total > 0] / total[total > 0]

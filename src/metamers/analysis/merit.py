@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from metamers.analysis.bootstrap import counts, interval, resample_weights
 from metamers.analysis.designs import need_columns
-from metamers.analysis.recognition import NATURAL, chance_level
-from metamers.analysis.scores import is_metamer, tidy
+from metamers.analysis.recognition import NATURAL
+from metamers.analysis.scores import chances_of, is_metamer, tidy
 from metamers.errors import MetamersError
 
 Array = NDArray[np.float64]
@@ -21,7 +21,7 @@ def figure_of_merit(
     responses: pd.DataFrame,
     *,
     stages: Mapping[str, Sequence[str]] | None = None,
-    chance: float | None = None,
+    chance: float | Mapping[str, float] | None = None,
     observer_kind: str | None = None,
     n_resamples: int = 1000,
     seed: int = 0,
@@ -29,10 +29,11 @@ def figure_of_merit(
     """The area under the other observers' recognition over stage depth, per generating model.
 
     At every stage, recognition is the unweighted mean of the proportions correct over all observers but the generating
-    model (`observer_kind`: only people, or only models), scaled so that 0 is `chance` and 1 is what the same observers
-    reach on the natural stimuli. Depth is 0 for the natural stimuli and 1 for the last stage, with stages in between at
-    equal distances; the area is by the trapezoid rule. So 1 means that metamers of every stage are recognized like
-    natural stimuli, and 0 that none is recognized better than by guessing.
+    model (`observer_kind`: only people, or only models), scaled so that 0 is chance (`chance`: one for all, or by
+    observer; None: `chance_level`) and 1 is what the same observers reach on the natural stimuli. Depth is 0 for the
+    natural stimuli and 1 for the last stage, with stages in between at equal distances; the area is by the trapezoid
+    rule. So 1 means that metamers of every stage are recognized like natural stimuli, and 0 that none is recognized
+    better than by guessing.
 
     One row per model: `model, n_stages, n_observers, n_references, merit, ci_low, ci_high` (95 %, resampling
     references, the same for natural stimuli and all stages), `note`. Where observers are not above chance on natural
@@ -49,7 +50,7 @@ def compare_runs(
     runs: Mapping[str, pd.DataFrame],
     *,
     stages: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
-    chance: float | None = None,
+    chance: float | Mapping[str, float] | None = None,
     observer_kind: str | None = None,
     n_resamples: int = 1000,
     seed: int = 0,
@@ -79,13 +80,13 @@ def compare_runs(
 def _merits(
     responses: pd.DataFrame,
     stages: Mapping[str, Sequence[str]],
-    chance: float | None,
+    chance: float | Mapping[str, float] | None,
     observer_kind: str | None,
     n_resamples: int,
     seed: int,
 ) -> list[dict[str, Any]]:
     need_columns(responses, ["reference"], "the table of responses")
-    chance = chance_level(responses) if chance is None else chance
+    guessing = chances_of(responses, chance)
     table = tidy(responses).dropna(subset=["correct"])
     if observer_kind is not None:
         table = table[table["observer_kind"] == observer_kind]
@@ -101,7 +102,8 @@ def _merits(
             order = list(dict.fromkeys([*order, *metamers["stage"]]))
             both = pd.concat([natural, metamers])
             both = both[both["observer"].isin(seen)]
-            rows.append({"model": model} | _merit(both, [NATURAL, *order], references, weights, chance))
+            level = float(np.mean([guessing[name] for name in seen]))
+            rows.append({"model": model} | _merit(both, [NATURAL, *order], references, weights, level))
     if not rows:
         who = {"human": "person", "model": "other model"}.get(observer_kind or "", "other observer")
         raise MetamersError(

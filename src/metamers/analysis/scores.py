@@ -1,8 +1,11 @@
 """Proportions correct of each participant: from single responses to the cell means of a design."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from metamers.analysis.designs import need_columns
+from metamers.analysis.recognition import chance_level
 from metamers.errors import MetamersError
 
 NEEDED = ("cell", "model", "stage", "observer", "observer_kind", "correct")
@@ -25,6 +28,14 @@ def participant_scores(responses: pd.DataFrame) -> pd.DataFrame:
     sums = table.groupby(list(KEYS), sort=False, as_index=False)[["scored", "right"]].sum()
     sums["proportion"] = sums["right"] / sums["scored"].where(sums["scored"] > 0)
     return sums.rename(columns={"scored": "n"})[[*KEYS, "n", "proportion"]]
+
+
+def chances_of(responses: pd.DataFrame, chance: float | Mapping[str, float] | None) -> dict[str, float]:
+    """What guessing gives each observer: `chance`, or by observer; `chance_level(responses)` where it is not given."""
+    names = dict.fromkeys(responses["observer"].dropna().astype(str))
+    if isinstance(chance, Mapping):
+        return dict.fromkeys(names, chance_level(responses)) | dict(chance)
+    return dict.fromkeys(names, chance_level(responses) if chance is None else chance)
 
 
 def is_metamer(table: pd.DataFrame) -> "pd.Series[bool]":

@@ -39,8 +39,13 @@ def recognition(
 ) -> int:
     """Recognition by stage, with standard errors and 95 % bootstrap intervals, and chance."""
     from metamers.analysis import bootstrap_recognition
+    from metamers.store import chances
 
-    return _each((run, *runs), json, lambda r: bootstrap_recognition(_responses(r), over=over, n_resamples=resamples))
+    return _each(
+        (run, *runs),
+        json,
+        lambda r: bootstrap_recognition(_responses(r), over=over, chance=chances(r.store), n_resamples=resamples),
+    )
 
 
 @analyze.command
@@ -303,6 +308,7 @@ def _anova(table: "pd.DataFrame", between: str | None, permutations: int) -> "pd
 
 def _merits(runs: tuple[Path, ...], observers: str | None, resamples: int) -> "pd.DataFrame":
     from metamers.analysis import compare_runs
+    from metamers.store import chances
 
     results = _read(runs)
     if len({str(r.store.folder) for r in results}) < len(results):
@@ -310,6 +316,7 @@ def _merits(runs: tuple[Path, ...], observers: str | None, resamples: int) -> "p
     return compare_runs(
         {str(r.store.folder): _responses(r) for r in results},
         stages={str(r.store.folder): r.stages for r in results},
+        chance={name: chance for r in results for name, chance in chances(r.store).items()},
         observer_kind=observers,
         n_resamples=resamples,
     )

@@ -45,7 +45,7 @@ def compare_anovas(
     rows: list[Row] = []
     missing: list[Row] = []
     # The permutations release Python's lock, so that threads share the work.
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
         tasks = [threads.submit(_comparison, *task, scores, adversarial, n_permutations) for task in groups]
         try:
             for done, task in enumerate(tasks):
