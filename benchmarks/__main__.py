@@ -15,6 +15,7 @@ from benchmarks.end_to_end import end_to_end
 from benchmarks.engine import step_costs
 from benchmarks.fast import fast_and_published
 from benchmarks.published import commit
+from benchmarks.statistics import permutation_costs, replication_seconds
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
@@ -29,7 +30,9 @@ def main() -> None:
     recipes = fast_and_published()
     say("end to end")
     whole = [end_to_end(name) for name in ("picto-resnet", "cifar_resnet20")]
-    PAGE.write_text(page(null, steps, recipes, whole), encoding="utf-8")
+    say("statistics")
+    statistics = permutation_costs(), replication_seconds()
+    PAGE.write_text(page(null, steps, recipes, whole, *statistics), encoding="utf-8")
     say(f"see {PAGE}")
 
 
@@ -38,6 +41,8 @@ def page(
     steps: Sequence[Mapping[str, object]],
     recipes: Sequence[Mapping[str, object]],
     whole: Sequence[Mapping[str, object]],
+    permutations: Sequence[Mapping[str, object]],
+    replication: float,
 ) -> str:
     """The page as Markdown."""
     logits = next(row["engine_ms"] for row in steps if row["stage"] == "output")
@@ -75,6 +80,15 @@ Beside a transcription of the published loop (one image at a time, two full forw
 
 {null["pairs"]:,.0f} pairs from 4,000 images for each of the {null["stages"]} stages of `cifar_resnet20`:
 {null["seconds"]:.0f} s in all, {null["peak_gb"]:.2f} GB at most for the whole process. Bar: 5 minutes and 3 GB.
+
+## Statistics
+
+10,000 permutations of the largest published designs. Bar: 2 s each.
+
+{table(permutations, ("subjects", "cells", "effect", "seconds"))}
+
+`metamers replicate feather2023`, at least 10,000 permutations for each test, with its page: {replication:.0f} s.
+Bar: 20 s.
 """
 
 

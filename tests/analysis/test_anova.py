@@ -152,6 +152,14 @@ def test_sums_of_squares_add_up_and_p_values_are_ordered(values):
         assert 1 / 3 - 1e-9 <= row.epsilon_GG <= row.epsilon_HF + 1e-9 <= 1 + 2e-9 or row.epsilon_HF < row.epsilon_GG
 
 
+def test_a_stage_that_all_recognize_alike_is_no_obstacle():
+    values = random(8, 9, 4)
+    values[:, 1] = 1.0
+    row = repeated(one_factor(values)).loc["(Intercept):stage"]
+    assert np.isfinite(row[FIGURES].astype(float)).all()
+    assert row["SumSq"] == pytest.approx(9 * np.sum((values.mean(axis=0) - values.mean()) ** 2))
+
+
 def test_constant_data_leave_f_undefined_and_say_so():
     for table in (repeated(one_factor(np.full((4, 3), 0.7))), mixed(grouped(np.full((4, 3), 0.7), list("aabb")))):
         effects = table[~table.index.str.startswith("Error")]
@@ -200,3 +208,10 @@ def test_groups_that_are_none_are_refused():
         mixed(table.assign(kind="a"))
     with pytest.raises(MetamersError, match="3 within factors"):
         repeated(table, "stage", "kind", "who")
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_few_subjects_keep_epsilons_within_their_bounds(n):
+    row = repeated(one_factor(random(5, n, 5))).loc["(Intercept):stage"]
+    assert 0.25 - 1e-9 <= row.epsilon_GG <= 1 and 0.25 - 1e-9 <= row.epsilon_HF <= 1
+    assert 0 <= row.pValue <= row.pValueHF <= row.pValueLB <= 1

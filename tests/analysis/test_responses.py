@@ -1,5 +1,7 @@
 """Analyses of responses: known answers, properties, and what is refused."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,13 @@ from metamers.errors import MetamersError
 
 PEOPLE = ("people", "human")
 THREE = (("net", "model"), ("a", "model"), ("b", "model"))
+
+
+def row_of(table: pd.DataFrame, **where) -> Any:
+    """The one row, or the first, with these values."""
+    for name, value in where.items():
+        table = table[table[name] == value]
+    return table.iloc[0]
 
 
 def falls(model, stage, observer, i):
@@ -33,7 +42,7 @@ def test_participant_scores_have_one_row_for_each_person(make_responses):
 def test_observers_without_a_common_label_are_unscored(make_responses):
     responses = make_responses()
     responses["correct"] = responses["correct"].astype("boolean").where(responses["observer"] != "other")
-    row = analysis.participant_scores(responses).set_index("observer").loc["other"].iloc[0]
+    row = row_of(analysis.participant_scores(responses), observer="other")
     assert row["n"] == 0 and np.isnan(row["proportion"])
 
 
@@ -54,7 +63,7 @@ def test_responses_that_are_none_are_refused(make_responses, change, said):
 
 def test_bootstrap_over_stimuli_is_the_binomial_error(make_responses):
     table = analysis.bootstrap_recognition(make_responses(n=400, right=falls), over="stimuli")
-    row = table.set_index(["stage", "observer"]).loc[("layer2", "other")]
+    row = row_of(table, stage="layer2", observer="other")
     p = row["proportion"]
     assert row["sem"] == pytest.approx(np.sqrt(p * (1 - p) / 400), rel=0.15)
     assert row["ci_low"] == pytest.approx(p - 1.96 * row["sem"], abs=0.01)
@@ -104,11 +113,11 @@ def test_error_consistency_pairs_all_observers_on_what_they_share(make_responses
 
 def test_reliability_is_high_where_people_agree_and_low_where_they_guess(make_responses):
     steep = make_responses(observers=[PEOPLE], participants=8, right=falls, n=40)
-    row = analysis.split_half_reliability(steep, n_splits=200).iloc[0]
+    row = row_of(analysis.split_half_reliability(steep, n_splits=200))
     assert row["reliability"] > 0.97 and row["n_items"] == 4 and row["n_participants"] == 8
     assert row["r"] < row["reliability"]
     guessed = make_responses(observers=[PEOPLE], participants=8, right=lambda *_: 0.5, n=40)
-    by_cell = analysis.split_half_reliability(guessed, items=["cell"], n_splits=200).iloc[0]
+    by_cell = row_of(analysis.split_half_reliability(guessed, items=["cell"], n_splits=200))
     assert abs(by_cell["r"]) < 0.3
     with pytest.raises(MetamersError, match="needs 4 human participants; the responses have 2"):
         analysis.split_half_reliability(make_responses(observers=[PEOPLE], participants=2))
@@ -116,7 +125,7 @@ def test_reliability_is_high_where_people_agree_and_low_where_they_guess(make_re
 
 def test_idiosyncrasy_is_own_minus_other_by_relation(make_responses):
     table = analysis.idiosyncrasy(make_responses(observers=THREE, right=falls, n=100))
-    row = table.set_index("stage").loc["output"]
+    row = row_of(table, stage="output")
     assert (row["relation"], row["n_observers"], row["own"]) == (OTHER, 2, 1.0)
     assert row["idiosyncrasy"] == pytest.approx(0.75, abs=0.1)
     assert row["ci_low"] < row["idiosyncrasy"] < row["ci_high"]
@@ -151,7 +160,7 @@ def test_seed_distances_are_root_mean_squares():
         ("net", "layer1", "fast", "r0", seed, np.full(4, value), np.zeros(4)) for seed, value in ((0, 0.1), (1, 0.4))
     ]
     columns = ["model", "stage", "recipe", "reference", "seed", "signal", "reference_signal"]
-    row = analysis.seed_distances(pd.DataFrame(rows, columns=columns)).iloc[0]
+    row = row_of(analysis.seed_distances(pd.DataFrame(rows, columns=columns)))
     assert (row["between_seeds"], row["to_reference"]) == (pytest.approx(0.3), pytest.approx(0.25))
 
 
@@ -162,7 +171,7 @@ def test_merit_is_1_for_perfect_metamers_and_the_area_below_otherwise(make_respo
         share = {"layer1": 1.0, "layer2": 0.5, "output": 0.25}.get(stage, 1.0)
         return float(i % 16 < 16 * share)
 
-    row = analysis.figure_of_merit(make_responses(right=exact), chance=0.25).iloc[0]
+    row = row_of(analysis.figure_of_merit(make_responses(right=exact), chance=0.25))
     # Scaled: 1, 1, 1/3, 0 at depths 0, 1/3, 2/3, 1.
     assert row["merit"] == pytest.approx((1 + 2 / 3 + 1 / 6) / 3)
     assert row["ci_low"] < row["merit"] < row["ci_high"]
@@ -174,7 +183,7 @@ def test_merit_needs_other_observers_above_chance(make_responses):
         analysis.figure_of_merit(make_responses(observers=[("net", "model")]))
     with pytest.raises(MetamersError, match="no person saw both"):
         analysis.figure_of_merit(make_responses(), observer_kind="human")
-    row = analysis.figure_of_merit(make_responses(right=lambda *_: 0.0)).iloc[0]
+    row = row_of(analysis.figure_of_merit(make_responses(right=lambda *_: 0.0)))
     assert np.isnan(row["merit"]) and "not above chance" in row["note"]
 
 
@@ -190,11 +199,11 @@ def test_runs_are_compared_by_merit(make_responses):
 def test_confusions_and_balanced_accuracy(make_responses):
     responses = make_responses(right=lambda m, s, o, i: float(i % 4 != 0), n=16)
     responses = responses[responses["reference"].isin(["r0", "r1", "r2", "r5"])]  # cat once, cup twice, star once
-    row = analysis.balanced_accuracy(responses).iloc[0]
+    row = row_of(analysis.balanced_accuracy(responses))
     assert (row["accuracy"], row["n_labels"]) == (0.75, 3)
     assert row["balanced_accuracy"] == pytest.approx(2 / 3)
     table = analysis.confusion(responses)
-    cat = table[(table["label"] == "cat") & (table["stage"] == "natural")].iloc[0]
+    cat = row_of(table, label="cat", stage="natural")
     assert (cat["response"], cat["n"], cat["proportion"]) == ("cup", 1, 1.0)
     assert table.groupby(["model", "stage", "observer", "label"])["proportion"].sum().eq(1).all()
 
@@ -204,7 +213,7 @@ def test_people_against_other_models(make_responses):
     points = analysis.human_model_points(responses)
     assert points["stage"].tolist() == ["layer1", "layer2", "output"]
     assert points["n_people"].tolist() == [4] * 3 and points["n_models"].tolist() == [2] * 3
-    row = analysis.human_model_relation(points).iloc[0]
+    row = row_of(analysis.human_model_relation(points))
     assert row["r_squared"] > 0.9 and row["spearman_rho"] == pytest.approx(1) and row["n"] == 3
     with pytest.raises(MetamersError, match="no model-stage was shown to both"):
         analysis.human_model_relation(analysis.human_model_points(make_responses()))
@@ -262,3 +271,16 @@ def test_row_order_does_not_matter(make_responses):
         for name in numbers:
             if name not in ("accuracy_a", "accuracy_b"):  # which of a pair is first
                 assert sorted(function(shuffled)[name].dropna()) == pytest.approx(sorted(numbers[name].dropna()))
+
+
+def test_controls_without_a_model_are_no_metamers(make_responses):
+    responses = make_responses(observers=[PEOPLE, *THREE], participants=4, right=falls)
+    noise = responses[responses["stage"] == "natural"].assign(stage="start", correct=False)
+    noise["cell"] = "start/" + noise["reference"]
+    with_noise = pd.concat([noise, responses])
+    pd.testing.assert_frame_equal(analysis.figure_of_merit(with_noise), analysis.figure_of_merit(responses))
+    pd.testing.assert_frame_equal(analysis.human_model_points(with_noise), analysis.human_model_points(responses))
+    pd.testing.assert_frame_equal(analysis.idiosyncrasy(with_noise), analysis.idiosyncrasy(responses))
+    scores = analysis.participant_scores(with_noise)
+    assert "start" not in set(analysis.kind_by_stage(scores, "net")["stage"])
+    assert analysis.stage_by_model(scores, "human")["stage"].tolist().count(0) == 4

@@ -69,7 +69,7 @@ def test_comparisons_without_data_are_named(data):
     assert outcome.missing[-1] == {
         "what": "comparison",
         "name": "Vision_EXP3, human_stage_rm of alexnet",
-        "missing": ["vgg_19"],
+        "reason": "no data of vgg_19",
     }
 
 
@@ -79,17 +79,29 @@ def test_a_model_with_other_stages_is_named(data, make_mat):
         participant_data_matrix=np.full((6, 3, 2), 0.5),
         model_layers=["natural_image", "layer1", "final"],
     )
-    with pytest.raises(
-        MetamersError, match=r"Vision_EXP1, human_models_rm of .*: the design is not balanced: .* 'resnet50'"
-    ):
-        replicate(data, 100)
+    outcome = replicate(data, 100)
+    assert len(outcome.anova) == 6 + 4
+    assert outcome.missing[-1]["name"] == "Vision_EXP1, human_models_rm of alexnet|resnet50"
+    assert "the design is not balanced: subject '0', layer '3', model_type 'resnet50'" in outcome.missing[-1]["reason"]
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda t: t.assign(analysis="human_vs_network"), "no analysis 'human_vs_network'"),
-        (lambda t: t.assign(effect=t["effect"] + "s"), "no effect '"),
+        (lambda t: t.assign(analysis="human_vs_network"), "no analysis 'human_vs_network' is known; did you mean"),
+        (lambda t: t.assign(effect=t["effect"] + "s"), "no effect '(Intercept)s'; did you mean"),
+    ],
+)
+def test_unknown_analyses_are_named(data, change, said):
+    edit(data / "anova_published.csv", change)
+    outcome = replicate(data, 100)
+    assert outcome.anova == []
+    assert said in outcome.missing[-1]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
         (lambda t: t.drop(columns="models"), "lacks the column 'models'"),
         (lambda t: t.assign(DF="many"), "row 2, column 'DF': 'many' is no number"),
     ],

@@ -145,14 +145,15 @@ def _stratum_rows(design: Design, within: tuple[int, ...]) -> list[dict[str, obj
 def epsilons(residuals: Array, n: int, r: int) -> tuple[float, float]:
     """Greenhouse and Geisser's epsilon, and Huynh and Feldt's, of residual contrasts [n, d] after `r` groups.
 
-    Both are at most 1. Huynh and Feldt's is 1 where n - r is too small for its formula.
+    Both are at most 1.
     """
     d = residuals.shape[1]
     covariance = residuals.T @ residuals
     gg = float(np.trace(covariance) ** 2 / (d * np.sum(covariance**2)))
-    divisor = d * (n - r - d * gg)
-    hf = ((n - r + 1) * d * gg - 2) / divisor if divisor > 0 else 1.0
-    return gg, min(1.0, hf)
+    above, below = (n - r + 1) * d * gg - 2, d * (n - r - d * gg)
+    if below < 1e-9:  # n - r is the rank of the residuals
+        return gg, 1.0 if above > 1e-9 else gg
+    return gg, min(1.0, above / below)
 
 
 def _group_means(z: Array, groups: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ def error_consistency(responses: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def kappa(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> dict[str, float | int | str]:
+def kappa(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> dict[str, Any]:
     """The figures of `error_consistency` for two observers that are right where `a` and `b` are true.
 
     >>> figures = kappa(np.array([1, 1, 0, 0], bool), np.array([1, 0, 0, 0], bool))

@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 
 from metamers.analysis.bootstrap import counts, interval, resample_weights
 from metamers.analysis.designs import need_columns
-from metamers.analysis.recognition import NATURAL
-from metamers.analysis.scores import tidy
+from metamers.analysis.scores import is_metamer, tidy
 from metamers.errors import MetamersError
 
 Array = NDArray[np.float64]
@@ -27,14 +26,14 @@ def idiosyncrasy(
     `models` has the columns `model, architecture, training` and splits the other models by how they are related to the
     generating one; without it they are all `OTHER`. One row per model, stage and relation: `model, stage, relation,
     n_observers, own, other, idiosyncrasy, ci_low, ci_high`. `other` is the unweighted mean over observers, the 95 %
-    interval is from resampling references. Natural stimuli are left out.
+    interval is from resampling references. Natural stimuli and controls without a model are left out.
 
     Raises MetamersError as `participant_scores` does, where a model of the responses is missing from `models` or there
     twice, and where no model saw both its own metamers and those that another one saw.
     """
     need_columns(responses, ["reference"], "the table of responses")
     table = tidy(responses).dropna(subset=["correct"])
-    table = table[(table["stage"] != NATURAL) & (table["observer_kind"] == "model")]
+    table = table[is_metamer(table) & (table["observer_kind"] == "model")]
     relations = _relations(table, models)
     table = table.assign(relation=[relations[pair] for pair in zip(table["model"], table["observer"], strict=True)])
     rows = []

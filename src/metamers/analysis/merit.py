@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from metamers.analysis.bootstrap import counts, interval, resample_weights
 from metamers.analysis.designs import need_columns
 from metamers.analysis.recognition import NATURAL, chance_level
-from metamers.analysis.scores import tidy
+from metamers.analysis.scores import is_metamer, tidy
 from metamers.errors import MetamersError
 
 Array = NDArray[np.float64]
@@ -93,7 +93,7 @@ def _merits(
     weights = _reference_weights(references, n_resamples, seed)
     natural = table[table["stage"] == NATURAL]
     rows = []
-    for model, metamers in table[table["stage"] != NATURAL].groupby("model", sort=False):
+    for model, metamers in table[is_metamer(table)].groupby("model", sort=False):
         metamers = metamers[metamers["observer"] != model]
         seen = set(metamers["observer"]) & set(natural["observer"])
         if seen:
@@ -119,7 +119,7 @@ def _merit(
         scaled = np.where(above > 0, (curves - chance) / above, np.nan)
     areas = ((scaled[1:] + scaled[:-1]) / 2).mean(axis=0)
     low, high = interval(areas[1:])
-    of_model = table[table["stage"] != NATURAL]
+    of_model = table[is_metamer(table)]
     return {
         **{"n_stages": len(stages) - 1, "n_observers": of_model["observer"].nunique()},
         **{"n_references": of_model["reference"].nunique(), "merit": float(areas[0]), "ci_low": low, "ci_high": high},

@@ -14,14 +14,16 @@ def kind_by_stage(scores: pd.DataFrame, model: str) -> pd.DataFrame:
     `scores` is `participant_scores`; the natural stimuli are a stage, the generating model is no observer. For
     `mixed_anova` between observer kinds, within stage. Raises MetamersError where a kind of observer is missing.
     """
-    table = scores[scores["model"].isin(["", model]) & (scores["observer"] != model)]
+    table = scores[_natural(scores) | (scores["model"] == model)]
+    table = table[table["observer"] != model]
     table = table[table["observer"].isin(set(table["observer"][table["model"] == model]))]
     for kind in ("human", "model"):
         if kind not in set(table["observer_kind"]):
             whom = {"human": "people; import responses", "model": "other models; recognize the run"}[kind]
             raise MetamersError(f"the metamers of {model!r} have no responses of {whom} first")
     subject = table["observer"] + " " + table["participant"]
-    return table.assign(subject=subject)[["subject", "observer_kind", "stage", "proportion"]]
+    table = table.assign(subject=subject)
+    return table[["subject", "observer_kind", "stage", "proportion"]]
 
 
 def stage_by_model(
@@ -43,6 +45,11 @@ def stage_by_model(
     for model in models:
         order = list(dict.fromkeys([*(stages or {}).get(model, ()), *table["stage"][table["model"] == model]]))
         order = [NATURAL, *(stage for stage in order if stage in set(table["stage"][table["model"] == model]))]
-        part = table[table["model"].isin(["", model])]
+        part = table[_natural(table) | (table["model"] == model)]
         parts.append(part.assign(model=model, stage=part["stage"].map({name: i for i, name in enumerate(order)})))
-    return pd.concat(parts)[["subject", "stage", "model", "proportion"]]
+    joined: pd.DataFrame = pd.concat(parts)
+    return joined[["subject", "stage", "model", "proportion"]]
+
+
+def _natural(table: pd.DataFrame) -> "pd.Series[bool]":
+    return table["stage"] == NATURAL

@@ -1,19 +1,20 @@
 """Correlations: between what people and other models recognize, and between metamers and adversarial robustness."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from metamers.analysis.designs import need_columns
-from metamers.analysis.recognition import NATURAL
-from metamers.analysis.scores import participant_scores
+from metamers.analysis.scores import is_metamer, participant_scores
 from metamers.errors import MetamersError
 
 CONSTANT = "undefined: one of the two does not vary"
 TOO_FEW = "undefined: fewer than 3 points"
 
 
-def correlations(x: ArrayLike, y: ArrayLike) -> dict[str, float | int | str]:
+def correlations(x: ArrayLike, y: ArrayLike) -> dict[str, Any]:
     """`n, pearson_r, r_squared, pearson_p, spearman_rho, spearman_p, kendall_tau, kendall_p` of paired values, and
     `note`, which says why they are NaN where fewer than 3 pairs exist or a side is constant.
 
@@ -41,10 +42,10 @@ def human_model_points(responses: pd.DataFrame) -> pd.DataFrame:
     other_models, n_people, n_models`.
 
     `human` is the mean over people of their proportions correct, `other_models` the unweighted mean over all observing
-    models but the generating one (by name). Natural stimuli are left out.
+    models but the generating one (by name). Natural stimuli and controls without a model are left out.
     """
     scores = participant_scores(responses)
-    scores = scores[(scores["stage"] != NATURAL) & scores["proportion"].notna()]
+    scores = scores[is_metamer(scores) & scores["proportion"].notna()]
     people = scores[scores["observer_kind"] == "human"]
     models = scores[(scores["observer_kind"] == "model") & (scores["observer"] != scores["model"])]
     return mean_points(people, models)

@@ -27,6 +27,11 @@ def participant_scores(responses: pd.DataFrame) -> pd.DataFrame:
     return sums.rename(columns={"scored": "n"})[[*KEYS, "n", "proportion"]]
 
 
+def is_metamer(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Which rows of a tidy table are of metamers; natural stimuli and start noise have no model."""
+    return table["model"] != ""
+
+
 def tidy(responses: pd.DataFrame) -> pd.DataFrame:
     """`responses` with the types that analyses need: text without gaps, `correct` true, false or empty.
 

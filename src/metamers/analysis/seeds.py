@@ -7,8 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from metamers.analysis.designs import need_columns
-from metamers.analysis.recognition import NATURAL
-from metamers.analysis.scores import tidy
+from metamers.analysis.scores import is_metamer, tidy
 from metamers.errors import MetamersError
 
 METAMER = ["model", "stage", "recipe", "reference"]
@@ -25,24 +24,25 @@ def seed_agreement(responses: pd.DataFrame) -> pd.DataFrame:
     """
     need_columns(responses, ["recipe", "reference", "seed", "response"], "the table of responses")
     table = tidy(responses)
-    table = table[(table["stage"] != NATURAL) & (table["response"] != "")]
+    table = table[is_metamer(table) & (table["response"] != "")]
     table = table.assign(recipe=table["recipe"].astype("string").fillna("").astype(object))
-    rows = []
-    for key, cell in table.groupby(["model", "stage", "observer", "observer_kind"], sort=False):
-        alike, n_pairs, n_references = 0, 0, set()
-        for (_, reference, _), made in cell.groupby(["recipe", "reference", "participant"], sort=False):
-            pairs = list(combinations(made["response"], 2))
-            alike += sum(a == b for a, b in pairs)
-            n_pairs += len(pairs)
-            n_references |= {reference} if pairs else set()
-        if n_pairs:
-            shares = cell["response"].value_counts(normalize=True).to_numpy(dtype=float)
-            row = dict(zip(("model", "stage", "observer", "observer_kind"), key, strict=True))
-            row |= {"n_references": len(n_references), "n_pairs": n_pairs, "agreement": alike / n_pairs}
-            rows.append(row | {"expected": float(np.sum(shares**2))})
-    if not rows:
+    groups = ["model", "stage", "observer", "observer_kind"]
+    same = [*groups, "recipe", "reference", "participant"]
+    alike = table.groupby([*same, "response"], sort=False).size().transform(_pairs).groupby(same, sort=False).sum()
+    made = pd.DataFrame({"alike": alike, "pairs": table.groupby(same, sort=False).size().transform(_pairs)})
+    made = made[made["pairs"] > 0].reset_index()
+    if made.empty:
         raise MetamersError("no reference has metamers from two seeds; make them with --seed 0 1")
-    return pd.DataFrame(rows)
+    shares = table.groupby(groups, sort=False)["response"].value_counts(normalize=True)
+    of_group = made.groupby(groups, sort=False)
+    result = pd.DataFrame({"n_references": of_group["reference"].nunique(), "n_pairs": of_group["pairs"].sum()})
+    result["agreement"] = of_group["alike"].sum() / result["n_pairs"]
+    result["expected"] = (shares**2).groupby(groups, sort=False).sum()
+    return result.reset_index()
+
+
+def _pairs(n: "pd.Series[int]") -> "pd.Series[int]":
+    return n * (n - 1) // 2
 
 
 def seed_distances(signals: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from metamers import __version__
+from metamers.cli.analyze import analyze
 from metamers.cli.demo import demo
 from metamers.cli.import_responses import import_responses
 from metamers.cli.inspect import models, stages
@@ -28,6 +29,7 @@ app = App(
 )
 for command in (demo, models, stages, make, recognize, import_responses, verify, report, replicate):
     app.command(command)
+app.command(analyze)
 
 
 def main() -> None:

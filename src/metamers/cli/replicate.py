@@ -46,7 +46,7 @@ def replicate(
     page = write_page(outcome, out)
     summary = plain({"article": article, **outcome.summary(), "report": str(page)})
     for item in outcome.missing:
-        say_note(f"missing: {item['what']} {item['name']}")
+        say_note(f"missing: {item['what']} {item['name']}" + (f": {item['reason']}" if "reason" in item else ""))
     if json:
         give_json(summary)
         return 0

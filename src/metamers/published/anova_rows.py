@@ -31,15 +31,14 @@ def compare_anovas(
     n_permutations: int = PUBLISHED_PERMUTATIONS,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[list[Row], list[Row]]:
-    """The rows of `published` (anova_published.csv) recomputed, and the comparisons whose data are missing.
+    """The rows of `published` (anova_published.csv) recomputed, and the comparisons that cannot be.
 
     `scores` holds the rows of the .mat files, `adversarial` those of adversarial_accuracy*.csv. A row has `experiment,
     analysis, comparison, effect`; `ours` and `published`, figure to value; `relative_difference`, the largest over the
     figures but `permutation_p`; and `permutation` (None where none is published): `low` and `high`, the 99.9 % binomial
-    range of the published p, `within`, `n_permutations`, `exact`, and `exempt`, a reason or None. A missing comparison
-    has `experiment, analysis, comparison` and `missing`, the models without data.
-
-    Raises MetamersError for an analysis or effect that is not known, and where data are not balanced.
+    range of the published p, `within`, `n_permutations`, `exact`, and `exempt`, a reason or None. A comparison that
+    cannot be computed has `experiment, analysis, comparison, reason`: models without data, data that are not balanced,
+    or an analysis or effect that is not known.
     """
     keys = ["modality", "repo_experiment", "analysis", "comparison"]
     groups = [(tuple(map(str, key)), group) for key, group in published.groupby(keys, sort=False)]
@@ -66,17 +65,17 @@ def _comparison(
     _, experiment, kind, comparison = key
     name = {"experiment": experiment, "analysis": kind, "comparison": comparison}
     if kind not in ANALYSES:
-        raise MetamersError(f"{experiment}, {comparison}: no analysis {kind!r}{nearest(kind, ANALYSES)}")
+        return [], [name | {"reason": f"no analysis {kind!r} is known{nearest(kind, ANALYSES)}"}]
     models = list(dict.fromkeys(model for names in published["models"] for model in names.split("|")))
     table = _SELECT[kind](scores, adversarial, experiment, comparison)
     absent = [model for model in models if model not in set(table["model"])]
     if absent:
-        return [], [name | {"missing": absent}]
+        return [], [name | {"reason": f"no data of {', '.join(absent)}"}]
     try:
         design = _design(table[table["model"].isin(models)], ANALYSES[kind])
         return [name | row for row in _compare(design, ANALYSES[kind], published, n_permutations)], []
-    except MetamersError as error:
-        raise MetamersError(f"{experiment}, {comparison}: {error}") from None
+    except MetamersError as error:  # data that are not balanced, or an effect that the analysis has not
+        return [], [name | {"reason": str(error)}]
 
 
 def relative_difference(ours: Mapping[str, float], published: Mapping[str, float]) -> float:

@@ -6,16 +6,14 @@ import numpy as np
 import pandas as pd
 
 from metamers.published.feather2023 import BRAIN_REGIONS, CHANCE
-from metamers.report.drawing import BLUE, INK, MUTED, ORANGE, SERIES, figure_of, panels, printable
+from metamers.report.drawing import BLUE, INK, MUTED, ORANGE, figure_of, panels, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMNS = 3
-DEPTHS = ("early third of the stages", "middle third", "late third")
 MATRIX_DEPTHS = ("first stage", "middle stage", "last stage")
-_MARKERS = "o^s"
 
 
 def short_stage(name: str) -> str:
@@ -29,6 +27,17 @@ def short_stage(name: str) -> str:
     return "natural" if name.startswith("natural_") else name
 
 
+def wrapped(name: str, width: int) -> str:
+    """A long name on two lines, broken after an underscore.
+
+    >>> wrapped("cochresnet50_linf_p002_robust_waveform", 34)
+    'cochresnet50_linf_p002_robust_\\nwaveform'
+    """
+    name = printable(name, 2 * width - 10)
+    cut = name.rfind("_", 0, width) + 1
+    return name if len(name) <= width or not cut else f"{name[:cut]}\n{name[cut:]}"
+
+
 def experiment_figure(means: pd.DataFrame) -> "Figure":
     """Recognition by stage of one experiment: a panel for each generating model, people and the model, with their SEM.
 
@@ -37,13 +46,13 @@ def experiment_figure(means: pd.DataFrame) -> "Figure":
     models = list(dict.fromkeys(means["model"]))
     columns = min(COLUMNS, len(models))
     rows = -(-len(models) // columns)
-    figure = figure_of(0.7 + 2.75 * columns if columns > 1 else 4.2, 1.0 + 2.35 * rows)
-    grid = panels(figure, rows, columns, left=0.6, gap=1.0, sharey=True)
+    figure = figure_of(0.7 + 2.75 * columns if columns > 1 else 4.2, 1.05 + 2.5 * rows)
+    grid = panels(figure, rows, columns, left=0.6, gap=1.15, sharey=True)
     figure.subplots_adjust(bottom=0.85 / figure.get_size_inches()[1])
     axes = [axes for row in grid for axes in row]
     for place, model in zip(axes, models, strict=False):
         _stage_panel(place, means[means["model"] == model])
-        place.set_title(printable(model, 33))
+        place.set_title(wrapped(model, 34), fontsize=8)
     for place in axes[len(models) :]:
         place.remove()
     for row in grid:
@@ -87,8 +96,8 @@ def matrix_figure(accuracy: pd.DataFrame) -> "Figure":
         )
         axes.set_title(MATRIX_DEPTHS[i])
         axes.tick_params(length=0)
-        axes.set_xticks(range(len(generating)), [printable(n, 36) for n in generating], rotation=90, fontsize=6.5)
-        axes.set_yticks(range(len(observing)), [printable(n, 36) for n in observing] if i == 0 else [], fontsize=6.5)
+        axes.set_xticks(range(len(generating)), [printable(n, 44) for n in generating], rotation=90, fontsize=6)
+        axes.set_yticks(range(len(observing)), [printable(n, 44) for n in observing] if i == 0 else [], fontsize=6)
     figure.text(
         0.1 / total_width,
         (names - 0.25) / total_height,
@@ -110,28 +119,6 @@ def _matrix(
     chosen = accuracy[accuracy["stage_index"] == (last * depth).round()]
     table = chosen.pivot_table(index="observing_model", columns="generating_model", values="accuracy")
     return table.reindex(index=observing, columns=generating).to_numpy(dtype=float)
-
-
-def relation_figure(points: pd.DataFrame, depths: "pd.Series[float]") -> "Figure":
-    """Human recognition against the mean of the other models', a point per model-stage; `depths` (0 to 1) by point."""
-    figure = figure_of(4.4, 4.2)
-    axes = panels(figure, 1, 1, left=0.6, gap=0)[0][0]
-    third = np.minimum((depths.to_numpy(float) * 3).astype(int), 2)
-    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
-    for i, name in enumerate(DEPTHS):
-        chosen = points[third == i]
-        axes.plot(
-            *(chosen["human"], chosen["other_models"], _MARKERS[i]),
-            color=SERIES[i],
-            markersize=4.5,
-            alpha=0.75,
-            markeredgewidth=0,
-            label=name,
-        )
-    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="recognized by people", ylabel="recognized by other models")
-    axes.grid()
-    figure.legend(*axes.get_legend_handles_labels(), loc="upper left", ncols=3, columnspacing=1, handletextpad=0.2)
-    return figure
 
 
 def brain_figure(points: pd.DataFrame) -> "Figure":

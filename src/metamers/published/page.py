@@ -15,14 +15,17 @@ from metamers.published.csv_files import FIGURES
 from metamers.published.replication import Replication
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
+    from matplotlib.figure import Figure
 
 SHOWN = ("SumSq", "DF", "F", "pValue", "pValueGG", "pValueHF", "pValueLB", "partial_eta_sq", "permutation_p")
 TITLES = ("SS", "df", "F", "p", "p (GG)", "p (HF)", "p (LB)", "partial η²", "permutation p")
 
 
 def write_page(replication: Replication, out: Path) -> Path:
-    """Write `out`/report.html and its figures, `out`/figures/*.svg and *.pdf; the page needs no network.
+    """Write `out`/report.html and its figures, `out`/figures/*.svg; the page needs no network.
 
     Raises MetamersError when `out` cannot be written to.
     """
@@ -81,14 +84,13 @@ def _short(value: float | None) -> str:
 
 def _experiments(replication: Replication, out: Path) -> list[dict[str, Any]]:
     from metamers.published.figures import experiment_figure, short_stage
-    from metamers.report.drawing import draw
 
     means = replication.stage_means
     shown = []
     for name in _ordered(means["experiment"]):
         chosen = means[means["experiment"] == name]
         paper = _paper_name(name)
-        svg = draw(
+        svg = _draw(
             *(out, name, f"Recognition by stage in {paper}, people and models"), partial(experiment_figure, chosen)
         )
         rows = [row | {"stage": short_stage(row["stage"])} for row in chosen.to_dict("records")]
@@ -99,7 +101,6 @@ def _experiments(replication: Replication, out: Path) -> list[dict[str, Any]]:
 
 def _matrices(replication: Replication, out: Path) -> list[dict[str, Any]]:
     from metamers.published.figures import matrix_figure
-    from metamers.report.drawing import draw
 
     shown = []
     for modality in feather2023.RELATIONS:
@@ -107,7 +108,7 @@ def _matrices(replication: Replication, out: Path) -> list[dict[str, Any]]:
         if rows.empty:
             continue
         description = f"Accuracy of each {modality} model on the metamers of each, at three stages"
-        svg = draw(out, f"matrix-{modality}", description, partial(matrix_figure, rows))
+        svg = _draw(out, f"matrix-{modality}", description, partial(matrix_figure, rows))
         own = rows["generating_model"] == rows["observing_model"]
         last = rows["stage_index"] == rows.groupby("generating_model")["stage_index"].transform("max")
         shown.append(
@@ -123,8 +124,7 @@ def _matrices(replication: Replication, out: Path) -> list[dict[str, Any]]:
 
 
 def _relations(replication: Replication, out: Path) -> list[dict[str, Any]]:
-    from metamers.published.figures import relation_figure
-    from metamers.report.drawing import draw
+    from metamers.report.relation import relation_figure
 
     shown = []
     for row in replication.relations:
@@ -133,7 +133,7 @@ def _relations(replication: Replication, out: Path) -> list[dict[str, Any]]:
         if len(points):
             description = f"Human recognition against that by other models, {modality}"
             depth = _depths(points, replication.accuracy)
-            svg = draw(out, f"relation-{modality}", description, partial(relation_figure, points, depth))
+            svg = _draw(out, f"relation-{modality}", description, partial(relation_figure, points, depth))
         shown.append(row | {"svg": svg})
     return shown
 
@@ -148,12 +148,11 @@ def _depths(points: "pd.DataFrame", accuracy: "pd.DataFrame") -> "pd.Series[floa
 
 def _brain(replication: Replication, out: Path) -> Markup | None:
     from metamers.published.figures import brain_figure
-    from metamers.report.drawing import draw
 
     points = replication.points["brain"]
     if points.empty:
         return None
-    return draw(out, "brain-score", "Brain-Score against human recognition", partial(brain_figure, points))
+    return _draw(out, "brain-score", "Brain-Score against human recognition", partial(brain_figure, points))
 
 
 def _anova(replication: Replication) -> list[dict[str, Any]]:
@@ -185,3 +184,9 @@ def _ordered(names: Any) -> list[str]:
 def _paper_name(experiment: str) -> str:
     known = feather2023.EXPERIMENTS.get(experiment)
     return known.paper_name if known else experiment
+
+
+def _draw(out: Path, name: str, description: str, make: "Callable[[], Figure]") -> Markup:
+    from metamers.report.drawing import draw
+
+    return draw(out, name, description, make, pdf=False)  # a PDF takes as long as a figure's drawing

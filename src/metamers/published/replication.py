@@ -86,7 +86,7 @@ def replicate(
 
 
 def _missing(scores: pd.DataFrame, tables: dict[str, pd.DataFrame], comparisons: list[Row]) -> list[Row]:
-    """What the article has and `data` has not: tables, experiments, and the data of published comparisons."""
+    """What the article has and `data` has not: tables, experiments, and what published comparisons need."""
     rows: list[Row] = [{"what": "table", "name": f"{kind}*.csv"} for kind in TABLES if tables[kind].empty]
     here = set(scores["experiment"])
     rows += [
@@ -95,7 +95,7 @@ def _missing(scores: pd.DataFrame, tables: dict[str, pd.DataFrame], comparisons:
         if name not in here
     ]
     return rows + [
-        {"what": "comparison", "name": f"{row['experiment']}, {row['comparison']}", "missing": row["missing"]}
+        {"what": "comparison", "name": f"{row['experiment']}, {row['comparison']}", "reason": row["reason"]}
         for row in comparisons
     ]
 

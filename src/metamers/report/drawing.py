@@ -76,18 +76,21 @@ def styled(name: str) -> Iterator[None]:
             yield
 
 
-def draw(run: Path, name: str, description: str, make: Callable[[], "Figure"]) -> Markup:
-    """Draw a figure, write it to `run`/figures/`name`.svg and .pdf, and give its SVG for the page."""
+def draw(run: Path, name: str, description: str, make: Callable[[], "Figure"], *, pdf: bool = True) -> Markup:
+    """Draw a figure, write it to `run`/figures/`name`.svg and, with `pdf`, .pdf, and give its SVG for the page."""
     with styled(name):
         figure = make()
-        svg, pdf = io.BytesIO(), io.BytesIO()
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Title": printable(description)})
-        figure.set_layout_engine("none")  # once is enough
-        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
-    write_whole(run / "figures" / f"{name}.svg", svg.getvalue())
-    write_whole(run / "figures" / f"{name}.pdf", pdf.getvalue())
+        content = io.BytesIO()
+        figure.savefig(content, format="svg", metadata={"Date": None, "Title": printable(description)})
+        svg = content.getvalue()
+        write_whole(run / "figures" / f"{name}.svg", svg)
+        if pdf:
+            content = io.BytesIO()
+            figure.set_layout_engine("none")  # once is enough
+            figure.savefig(content, format="pdf", metadata={"CreationDate": None})
+            write_whole(run / "figures" / f"{name}.pdf", content.getvalue())
     width = figure.get_size_inches()[0] * 96
-    return inline(svg.getvalue().decode(), description, float(width))
+    return inline(svg.decode(), description, float(width))
 
 
 def inline(svg: str, description: str, width: float) -> Markup:

@@ -1,0 +1,354 @@
+"""`metamers analyze`: the statistics of runs, as tables."""
+
+from collections.abc import Callable
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from metamers.cli.options import Count, Json
+from metamers.cli.output import give_json, say, say_note
+from metamers.errors import MetamersError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from metamers.report.results import Results
+
+Observers = Literal["human", "model"]
+Resamples = Annotated[Count, Parameter(name="--resamples", help="Bootstrap resamples.")]
+Tests = Annotated[int, Parameter(validator=Number(gte=0), help="Permutations of each test; 0 for none.")]
+
+analyze = App(
+    name="analyze",
+    help="Analyze the responses of runs: metamers analyze WHAT RUN... Cells that failed are left out.",
+    help_format="plaintext",
+)
+
+
+@analyze.command
+def recognition(
+    run: Path,
+    /,
+    *runs: Path,
+    over: Literal["stimuli", "participants", "both"] = "both",
+    resamples: Resamples = 1000,
+    json: Json = False,
+) -> int:
+    """Recognition by stage, with standard errors and 95 % bootstrap intervals, and chance."""
+    from metamers.analysis import bootstrap_recognition
+
+    return _each((run, *runs), json, lambda r: bootstrap_recognition(_responses(r), over=over, n_resamples=resamples))
+
+
+@analyze.command
+def anova(
+    run: Path,
+    /,
+    *runs: Path,
+    design: Literal["mixed", "repeated"] = "mixed",
+    observers: Observers = "human",
+    permutations: Tests = 10_000,
+    json: Json = False,
+) -> int:
+    """Analysis of variance with corrected and permutation p-values.
+
+    Parameters
+    ----------
+    design
+        mixed: people against other models x stage, for each generating model; repeated: stage x generating model.
+    observers
+        Whose responses a repeated design takes.
+    """
+
+    def tables(results: "Results") -> "pd.DataFrame":
+        import pandas as pd
+
+        from metamers.analysis import kind_by_stage, participant_scores, stage_by_model
+
+        scores = participant_scores(_responses(results))
+        if design == "repeated":
+            made = scores[scores["model"].isin(["", *results.stages])]  # without controls
+            return _anova(stage_by_model(made, observers, results.stages), None, permutations)
+        of_model = [
+            _anova(kind_by_stage(scores, model), "observer_kind", permutations).assign(model=model)
+            for model in results.stages
+        ]
+        table = pd.concat(of_model)
+        return table[["model", *table.columns.drop("model")]]
+
+    return _each((run, *runs), json, tables)
+
+
+@analyze.command
+def relation(run: Path, /, *runs: Path, figure: Path | None = None, json: Json = False) -> int:
+    """Human recognition against that by other models, over the model-stages of all runs.
+
+    Parameters
+    ----------
+    figure
+        Draw the scatter plot into this file (.svg, .pdf or .png).
+    """
+    import pandas as pd
+
+    from metamers.analysis import human_model_points, human_model_relation
+
+    if figure is not None and figure.suffix not in (".svg", ".pdf", ".png"):
+        raise MetamersError(f"--figure {figure}: choose a name that ends in .svg, .pdf or .png")
+    parts = []
+    for results in _read((run, *runs)):
+        points = human_model_points(_responses(results))
+        depth = {(m, s): i / max(1, len(names) - 1) for m, names in results.stages.items() for i, s in enumerate(names)}
+        points["depth"] = [depth.get(place) for place in zip(points["model"], points["stage"], strict=True)]
+        parts.append(points.dropna(subset=["depth"]))  # without controls
+    points = pd.concat(parts, ignore_index=True)
+    table = human_model_relation(points)
+    if figure is not None:
+        _draw(points, figure)
+    return _give(table, json, {"points": points, **({"figure": str(figure)} if figure else {})})
+
+
+@analyze.command
+def consistency(run: Path, /, *runs: Path, json: Json = False) -> int:
+    """Error consistency (kappa, with its ceiling) of every two observers on the stimuli that both saw."""
+    from metamers.analysis import error_consistency
+
+    return _each((run, *runs), json, lambda r: error_consistency(_responses(r)))
+
+
+@analyze.command
+def reliability(
+    run: Path, /, *runs: Path, observers: Observers = "human", splits: Count = 1000, json: Json = False
+) -> int:
+    """Split-half reliability of recognition over model-stages, corrected by Spearman and Brown's formula."""
+    from metamers.analysis import split_half_reliability
+
+    return _each(
+        (run, *runs),
+        json,
+        lambda r: split_half_reliability(_responses(r), observer_kind=observers, n_splits=splits),
+    )
+
+
+@analyze.command
+def idiosyncrasy(
+    run: Path, /, *runs: Path, models: Path | None = None, resamples: Resamples = 1000, json: Json = False
+) -> int:
+    """What a model recognizes of its own metamers beyond what other models do.
+
+    Parameters
+    ----------
+    models
+        A CSV file with the columns model, architecture, training: the other models are then split by these.
+    """
+    from metamers.analysis import idiosyncrasy as own_minus_other
+
+    known = None if models is None else _csv(models)
+    return _each((run, *runs), json, lambda r: own_minus_other(_responses(r), known, n_resamples=resamples))
+
+
+@analyze.command
+def seeds(run: Path, /, *runs: Path, json: Json = False) -> int:
+    """How different the metamers of one reference from several seeds are, in pixels and to the observers."""
+
+    def tables(results: "Results") -> "pd.DataFrame":
+        from metamers.analysis import seed_agreement, seed_distances
+
+        distances = seed_distances(_signals(results))
+        if results.responses.empty:
+            return distances
+        agreement = seed_agreement(_responses(results)).drop(columns=["n_references", "n_pairs"])
+        return distances.merge(agreement, on=["model", "stage"], how="left")
+
+    return _each((run, *runs), json, tables)
+
+
+@analyze.command
+def confusion(run: Path, /, *runs: Path, json: Json = False) -> int:
+    """How often each label got each response."""
+    from metamers.analysis import confusion as confusions
+
+    return _each((run, *runs), json, lambda r: confusions(_responses(r)))
+
+
+@analyze.command
+def accuracy(run: Path, /, *runs: Path, json: Json = False) -> int:
+    """Accuracy, and balanced accuracy, which weighs labels alike."""
+    from metamers.analysis import balanced_accuracy
+
+    return _each((run, *runs), json, lambda r: balanced_accuracy(_responses(r)))
+
+
+@analyze.command
+def merit(
+    run: Path,
+    /,
+    *runs: Path,
+    observers: Observers | None = None,
+    resamples: Resamples = 1000,
+    json: Json = False,
+) -> int:
+    """One figure for each model and run: the area under the other observers' recognition over stage depth.
+
+    0 is chance, 1 is as for natural stimuli; with 95 % intervals, and each model's difference from the first.
+    """
+    return _give(_merits((run, *runs), observers, resamples), json)
+
+
+@analyze.command
+def robustness(
+    run: Path,
+    /,
+    *runs: Path,
+    robustness: Annotated[Path, Parameter(name="--robustness")],
+    resamples: Resamples = 1000,
+    json: Json = False,
+) -> int:
+    """The figure of merit of metamers against adversarial robustness, over models.
+
+    Parameters
+    ----------
+    robustness
+        A CSV file with the columns model, robustness (accuracy under attack) and, for several attacks, attack.
+    """
+    from metamers.analysis import robustness_relation
+
+    merits = _merits((run, *runs), None, resamples).rename(columns={"merit": "recognizability"})
+    points, table = robustness_relation(merits[merits["note"] == ""], _csv(robustness))
+    return _give(table, json, {"points": points})
+
+
+def _read(runs: tuple[Path, ...]) -> "list[Results]":
+    from metamers.report.results import read_results
+
+    return [read_results(run) for run in runs]
+
+
+def _responses(results: "Results") -> "pd.DataFrame":
+    """The responses to the natural stimuli and to metamers that did not fail."""
+    table = results.responses
+    if table.empty:
+        raise MetamersError(f"{results.store.folder}: holds no responses; let observers see it: metamers recognize")
+    failed = [cell["cell"] for cell in results.cells if cell["verdict"] in ("failed", "error")]
+    table = table[~table["cell"].isin(failed)]
+    # A model sees a reference once for each input size of the generating models; once is enough.
+    seen = ["cell", "stage", "observer", "participant"]
+    table = table[~((table["stage"] == "natural") & (table["observer_kind"] == "model") & table.duplicated(seen))]
+    scored = table.groupby("observer", sort=False)["correct"].count()
+    for name in scored.index[scored == 0]:
+        say_note(f"no response of {name} in {results.name} is scored: its labels are not those of the stimuli")
+    return table
+
+
+def _each(runs: tuple[Path, ...], json: bool, table_of: Callable[["Results"], "pd.DataFrame"]) -> int:
+    """Analyze each run by itself; several have their tables joined, with a column of their names."""
+    import pandas as pd
+
+    tables = []
+    for results in _read(runs):
+        try:
+            table = table_of(results)
+        except MetamersError as error:
+            raise error if len(runs) == 1 else MetamersError(f"{results.store.folder}: {error}") from None
+        tables.append(table if len(runs) == 1 else table.assign(run=str(results.store.folder)))
+    table = pd.concat(tables, ignore_index=True)
+    return _give(table if len(runs) == 1 else table[["run", *table.columns.drop("run")]], json)
+
+
+def _give(table: "pd.DataFrame", json: bool, more: dict[str, Any] | None = None) -> int:
+    if json:
+        extra = {key: value if isinstance(value, str) else rows(value) for key, value in (more or {}).items()}
+        give_json({"rows": rows(table), **extra})
+        return 0
+    print(table.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}"))
+    if more and "figure" in more:
+        say(f"see {more['figure']}")
+    return 0
+
+
+def rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """A table as JSON has it: a list of objects, empty values null."""
+    return [{str(name): _value(value) for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _value(value: Any) -> Any:
+    item = value.item() if hasattr(value, "item") else value
+    if item is None or isinstance(item, bool | int | str):
+        return item
+    return item if isinstance(item, float) and isfinite(item) else None
+
+
+def _anova(table: "pd.DataFrame", between: str | None, permutations: int) -> "pd.DataFrame":
+    import numpy as np
+
+    from metamers.analysis import anova as variance_table
+    from metamers.analysis import design_of, permute
+
+    within = [name for name in ("stage", "model") if name in table and table[name].nunique() > 1]
+    if "stage" not in within:
+        raise MetamersError("the run has one stage only; an analysis of variance over stages needs two")
+    design = design_of(table, value="proportion", subject="subject", within=within, between=between)
+    result = variance_table(design)
+    if not permutations:
+        return result
+    tested = result["F"].notna() & (result["effect"] != "(Intercept)")
+    tests = {e: permute(design, e, n_permutations=permutations) for e in result["effect"][tested]}
+    return result.assign(
+        permutation_p=[tests[e].p if e in tests else np.nan for e in result["effect"]],
+        n_permutations=[tests[e].n_permutations if e in tests else 0 for e in result["effect"]],
+    )
+
+
+def _merits(runs: tuple[Path, ...], observers: str | None, resamples: int) -> "pd.DataFrame":
+    from metamers.analysis import compare_runs
+
+    results = _read(runs)
+    if len({str(r.store.folder) for r in results}) < len(results):
+        raise MetamersError("a run is named twice; name each once")
+    return compare_runs(
+        {str(r.store.folder): _responses(r) for r in results},
+        stages={str(r.store.folder): r.stages for r in results},
+        observer_kind=observers,
+        n_resamples=resamples,
+    )
+
+
+def _signals(results: "Results") -> "pd.DataFrame":
+    """Metamers and their references as written, in [0, 1]."""
+    import pandas as pd
+
+    from metamers.stimuli import read_image
+
+    keys = ["model", "stage", "recipe", "reference", "seed"]
+    made = [
+        {key: cell[key] for key in keys}
+        | {"signal": read_image(results.store.path(cell["file"])) / 255}
+        | {"reference_signal": read_image(results.store.path(cell["reference_file"])) / 255}
+        for cell in results.cells
+        if cell["file"] and cell["verdict"] not in ("failed", "error")
+    ]
+    return pd.DataFrame(made, columns=[*keys, "signal", "reference_signal"])
+
+
+def _csv(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise MetamersError(f"{path}: cannot be read as a CSV table ({type(error).__name__}); check it") from None
+
+
+def _draw(points: "pd.DataFrame", path: Path) -> None:
+    from io import BytesIO
+
+    from metamers.report.drawing import styled
+    from metamers.report.relation import relation_figure
+    from metamers.store import write_whole
+
+    with styled(path.stem):
+        content = BytesIO()
+        relation_figure(points, points["depth"]).savefig(content, format=path.suffix[1:])
+    write_whole(path, content.getvalue())

@@ -1,0 +1,178 @@
+"""`metamers analyze`: every subcommand on a small run, and what is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+MODELS, STAGES, REFERENCES, LABELS = ("net", "deep"), ("a", "b", "c"), 8, ("cat", "cup")
+KNOWN = {"natural": 1.0, "a": 0.9, "b": 0.6, "c": 0.4}
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    """Two models, three stages, two seeds; seen by both models, another one and six people."""
+    return write_run(tmp_path / "run")
+
+
+def write_run(folder: Path, seeds=(0, 1), people=6) -> Path:
+    rng = np.random.default_rng(0)
+    cells = [
+        cell_of(folder, rng, model, stage, i, seed)
+        for model in MODELS
+        for stage in STAGES
+        for i in range(REFERENCES)
+        for seed in seeds
+    ]
+    study = {"models": [{"name": model, "stages": list(STAGES), "classes": list(LABELS)} for model in MODELS]}
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    (folder / "batches").mkdir()
+    (folder / "batches" / "one.json").write_text(json.dumps({"id": "one", "notes": [], "cells": cells}))
+    shown = [
+        {"cell": f"natural/r{i}", "model": None, "stage": "natural", "recipe": None, "reference": f"r{i}", "seed": None}
+        for i in range(REFERENCES)
+    ] + cells
+    observers = [(m, None) for m in (*MODELS, "other")] + [("people", f"p{i}") for i in range(people)]
+    (folder / "tables").mkdir()
+    rows = [answer(rng, stimulus, *observer) for observer in observers for stimulus in shown]
+    pd.DataFrame(rows).to_csv(folder / "tables" / "responses.csv", index=False)
+    return folder
+
+
+def cell_of(folder, rng, model, stage, i, seed):
+    name = f"{model}/{stage}/fast/r{i}"
+    files = {"file": f"metamers/{name}.s{seed}.png", "reference_file": f"references/r{i}.png"}
+    for file in files.values():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / file)
+    keys = {"model": model, "stage": stage, "recipe": "fast", "reference": f"r{i}", "seed": seed}
+    verdict = "failed" if (model, stage, i, seed) == ("net", "c", 0, 0) else "passed"
+    return {"cell": f"{name}/s{seed}", **keys, **files, "verdict": verdict, "null_snr_db": None}
+
+
+def answer(rng, stimulus, observer, participant):
+    label = LABELS[int(stimulus["reference"][1:]) % 2]
+    correct = bool(rng.random() < (1.0 if observer == stimulus["model"] else KNOWN[stimulus["stage"]]))
+    keys = {name: stimulus[name] for name in ("cell", "model", "stage", "recipe", "reference", "seed")}
+    return {
+        **keys,
+        **{"observer": observer, "observer_kind": "human" if participant else "model", "participant": participant},
+        **{"label": label, "response": label if correct else LABELS[LABELS[0] == label], "correct": correct},
+        "rt_ms": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("what", "n", "columns"),
+    [
+        ("recognition", 4 + 4 * 6, {"proportion", "sem", "ci_low", "ci_high", "chance"}),
+        ("anova", 2 * 6, {"model", "effect", "F", "pValueHF", "partial_eta_sq", "permutation_p"}),
+        ("relation", 1, {"r_squared", "spearman_rho", "kendall_tau", "n"}),
+        ("consistency", 7 * 36, {"kappa", "kappa_max"}),
+        ("reliability", 1, {"reliability", "r", "n_participants"}),
+        ("idiosyncrasy", 6, {"own", "other", "idiosyncrasy", "relation"}),
+        ("seeds", 6 * 4, {"between_seeds", "to_reference", "agreement"}),
+        ("accuracy", 4 + 4 * 6, {"balanced_accuracy", "n_labels"}),
+        ("merit", 2, {"merit", "ci_low", "difference"}),
+    ],
+)
+def test_each_analysis_gives_its_table(cli, run_folder, what, n, columns):
+    said = cli("analyze", what, run_folder, "--json")
+    assert said.code == 0
+    rows = said.json["rows"]
+    assert len(rows) == n
+    assert columns <= set(rows[0])
+    assert "Traceback" not in said.err
+
+
+def test_cells_that_failed_are_left_out(cli, run_folder):
+    rows = cli("analyze", "accuracy", run_folder, "--json").json["rows"]
+    n = {(r["model"], r["stage"], r["observer"]): r["n"] for r in rows}
+    assert (n["net", "c", "other"], n["net", "b", "other"]) == (15, 16)
+
+
+def test_tables_are_for_reading_too(cli, run_folder):
+    said = cli("analyze", "merit", run_folder)
+    assert said.code == 0 and said.out.split()[:3] == ["run", "model", "n_stages"]
+    assert len(said.out.splitlines()) == 3
+
+
+def test_several_runs_are_told_apart(cli, run_folder, tmp_path):
+    other = write_run(tmp_path / "other")
+    rows = cli("analyze", "confusion", run_folder, other, "--json").json["rows"]
+    assert {row["run"] for row in rows} == {str(run_folder), str(other)}
+    rows = cli("analyze", "merit", run_folder, other, "--observers", "human", "--json").json["rows"]
+    assert len(rows) == 4 and rows[0]["difference"] == 0
+    assert "named twice" in cli("analyze", "merit", run_folder, run_folder).err
+
+
+def test_repeated_measures_of_stage_and_model(cli, run_folder):
+    said = cli("analyze", "anova", run_folder, "--design", "repeated", "--permutations", 200, "--json")
+    rows = {row["effect"]: row for row in said.json["rows"]}
+    assert rows["Error(stage:model)"]["DF"] == 3 * 1 * 5
+    assert rows["(Intercept):stage"]["permutation_p"] == pytest.approx(1 / 201)
+    assert rows["Error(stage)"]["F"] is None
+
+
+def test_relation_is_drawn(cli, run_folder, tmp_path):
+    said = cli("analyze", "relation", run_folder, "--figure", tmp_path / "points.svg", "--json")
+    assert len(said.json["points"]) == 6
+    assert (tmp_path / "points.svg").read_text().startswith("<?xml")
+
+
+def test_tables_of_models_and_robustness(cli, run_folder):
+    Path("models.csv").write_text("model,architecture,training\nnet,r,s\ndeep,r,s\nother,q,adversarial\n")
+    rows = cli("analyze", "idiosyncrasy", run_folder, "--models", "models.csv", "--json").json["rows"]
+    assert [row["relation"] for row in rows[:2]] == [
+        "same architecture, another seed",
+        "other architecture and training",
+    ]
+    Path("robust.csv").write_text("model,robustness\nnet,0.1\ndeep,0.4\n")
+    said = cli("analyze", "robustness", run_folder, "--robustness", "robust.csv", "--json").json
+    assert len(said["points"]) == 2 and said["rows"][0]["note"] == "undefined: fewer than 3 points"
+
+
+def test_an_observer_without_common_labels_is_named(cli, run_folder):
+    path = run_folder / "tables" / "responses.csv"
+    table = pd.read_csv(path)
+    table["correct"] = table["correct"].where(table["observer"] != "other")
+    table.to_csv(path, index=False)
+    said = cli("analyze", "recognition", run_folder)
+    assert said.code == 0
+    assert "note: no response of other in run is scored: its labels are not those of the stimuli" in said.err
+
+
+def test_bad_input_is_one_line(cli, run_folder, tmp_path):
+    alone = write_run(tmp_path / "alone", seeds=(0,), people=0)
+    Path("other.csv").write_text("x\n1\n")
+    for arguments, said in (
+        (("merit", "nowhere"), "nowhere: not a run"),
+        (("seeds", alone), "no reference has metamers from two seeds"),
+        (("relation", alone), "no model-stage was shown to both people and other models"),
+        (("anova", alone), "no responses of people; import responses first"),
+        (("reliability", alone), "needs 4 human participants"),
+        (("anova", alone, "--design", "repeated"), "no human observers"),
+        (("idiosyncrasy", alone, "--models", "nowhere.csv"), "nowhere.csv: cannot be read"),
+        (("robustness", alone, "--robustness", "other.csv"), "lacks the column 'model'"),
+        (("relation", alone, "--figure", "x.txt"), "ends in .svg"),
+        (("recognition", run_folder, "--over", "stimulus"), "--over"),
+    ):
+        ended = cli("analyze", *arguments)
+        assert (ended.code, ended.out) == (2, ""), arguments
+        assert said in ended.err.splitlines()[-1], arguments
+
+
+def test_duplicate_trials_and_missing_cells_are_named(cli, run_folder):
+    path = run_folder / "tables" / "responses.csv"
+    table = pd.read_csv(path)
+    pd.concat([table, table.tail(1)]).to_csv(path, index=False)
+    assert (
+        "participant 'p5' of 'people' answered deep/c/fast/r7/s1 twice; keep one"
+        in cli("analyze", "accuracy", run_folder).err
+    )
+    table[(table["participant"] != "p5") | (table["stage"] != "b")].to_csv(path, index=False)
+    assert "subject 'people p5', stage 'b' is missing" in cli("analyze", "anova", run_folder).err
