@@ -8,8 +8,10 @@ import pytest
 import torch
 
 import metamers
+from metamers.errors import MetamersError
+from metamers.labels import label_space
 from metamers.matching import Representation
-from metamers.observers import recognize
+from metamers.observers import model_observer, recognize
 from metamers.store import Store, build_tables
 from metamers.study import ModelTask, Settings, run_local
 from metamers.synthesis import fit_to_model, recipe_named
@@ -67,6 +69,32 @@ def test_mobilenet_metamers_of_imagenet_samples_are_verified(tmp_path):
     ]
     early, late = distances[:2], distances[2:]
     assert all(a < b for a, b in zip(early, late, strict=True))  # further from the reference's pixels
+
+
+def test_mobilenet_metamers_in_sixteen_classes(tmp_path):
+    def net(name):
+        return metamers.load_model(f"{DATA}/nets/imagenet_nets.py:load:{name}")
+
+    images = metamers.load_stimuli(
+        SAMPLES, labels=DATA / "imagenet_samples" / "labels.csv", label_column="class16", limit=420
+    )
+    rows = [images.labels.index(name) for name in ("bear", "bird", "cat", "dog")]
+    model = net("mobilenet_v2_1.0_224_tf2")
+    task = ModelTask(
+        *fit_to_model(model, images[rows]), (Representation(("blocks.1",)), Representation(("blocks.15",)))
+    )
+    store = run_local(tmp_path / "run", [task], Settings(recipe_named("fast").with_options(steps=60), None))
+    for name in ("mobilenet_v2_1.0_224_tf2", "mobilenet_v1_0.5_160", "squeezenet_v1.0_deepcompression"):
+        assert recognize(store, model_observer(store, net(name), label_space("imagenet16"))) == 4 * 3
+    table = build_tables(store)["responses"]
+    assert table.correct.notna().all()
+    right = table.groupby(["observer", "stage"]).correct.mean().astype(float).unstack()
+    assert (right.loc["mobilenet_v2_1.0_224_tf2"] == 1).all()
+    others = right.drop("mobilenet_v2_1.0_224_tf2").mean()
+    assert others["natural"] >= 0.75
+    assert others["blocks.1"] >= others["blocks.15"] + 0.25
+    with pytest.raises(MetamersError, match="has 1000 outputs, and the labels 'cifar10' are of 10"):
+        model_observer(store, model, label_space("cifar10"))
 
 
 def signals(store: Store, file: str) -> torch.Tensor:
