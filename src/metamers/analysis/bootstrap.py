@@ -28,8 +28,8 @@ def bootstrap_recognition(
     independently. One row per model, stage and observer, in order of first appearance: `model, stage, observer,
     observer_kind, n, n_references, n_participants, proportion, sem, ci_low, ci_high, chance`. `sem` is the standard
     deviation of the resampled proportions, the interval that of their percentiles; both are NaN where there is only one
-    of what is resampled. Unscored responses do not count.
-    `chance` is what guessing gives, or by observer (None: `chance_level`).
+    of what is resampled. `chance` is one for all, or by observer (None: `chance_level`). Unscored responses do not
+    count.
 
     Source: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 386-411 (2007); over stimuli it is that of
     Feather and others (2023). Raises MetamersError as `participant_scores` does, and for a table without references.
