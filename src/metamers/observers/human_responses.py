@@ -37,7 +37,7 @@ def import_responses(
             f"{store.folder}: shows nothing that people could have seen; make some with `metamers make`"
         )
     lookup = _Lookup(stimuli)
-    known = {record["id"]: record for record in store.responses() if record["observer"] == HUMAN}
+    known = {record["id"]: record for record in store.responses() if record.get("observer") == HUMAN}
     seen = {(row["participant"], row["cell"]): record for record in known.values() for row in record["responses"]}
     records = []
     for path in files:

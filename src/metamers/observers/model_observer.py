@@ -99,7 +99,7 @@ def recognize(
     """
     if isinstance(observer, StagedModel):
         observer = model_observer(store, observer)
-    old = {record["id"]: record for record in store.responses() if record["observer"] == observer.name}
+    old = {record["id"]: record for record in store.responses() if record.get("observer") == observer.name}
     groups = _groups(shown(store, controls))
     total, done, n_new = sum(map(len, groups.values())), 0, 0
     asked = []
