@@ -93,7 +93,7 @@ def _render(results: Results, standalone: bool) -> str:
 
 def _recognition(results: Results) -> dict[str, Any]:
     left_out = {cell["cell"] for cell in results.cells if cell["verdict"] in ("failed", "error")}
-    chance = chance_level(results.responses, _classes(results))
+    chance = _chance(results)
     table = recognition_by_stage(results.responses, chance, stages=results.stages, exclude=left_out)
     natural = table[table["model"] == ""]
     models = []
@@ -186,10 +186,12 @@ def _traces(results: Results) -> list[dict[str, Any]]:
     return models
 
 
-def _classes(results: Results) -> list[str]:
-    sets = [tuple(model.get("classes") or ()) for model in results.study.get("models") or []]
-    # Observers of one task share their classes; where they do not, only the labels seen can tell.
-    return list(map(str, sets[0])) if len(set(sets)) == 1 else []
+def _chance(results: Results) -> float:
+    """One over the number of classes of the run's models; where they differ in it, only the labels seen can tell."""
+    models = results.study.get("models") or []
+    sizes = {model.get("n_classes") or len(model.get("classes") or ()) for model in models}
+    known = sizes.pop() if len(sizes) == 1 else 0
+    return 1 / known if known else chance_level(results.responses)
 
 
 def _template(name: str) -> str:

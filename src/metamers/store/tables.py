@@ -41,7 +41,7 @@ def build_tables(store: Store) -> dict[str, "pd.DataFrame"]:
         "null": _table([row for null in store.nulls() for row in _null_rows(null)], NULL),
     }
     for name, table in tables.items():
-        write_whole(store.folder / "tables" / f"{name}.csv", table.to_csv(index=False).encode())
+        write_whole(store.folder / "tables" / f"{name}.csv", _csv(table).encode())
     return tables
 
 
@@ -55,6 +55,12 @@ def read_table(store: Store, name: str) -> "pd.DataFrame":
     columns = pd.read_csv(path, nrows=0).columns
     types: Any = {column: _TYPES.get(column, "float64") for column in columns}
     return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
+
+
+def _csv(table: "pd.DataFrame") -> str:
+    text = table.to_csv(index=False, lineterminator="\n")
+    # A carriage return within a name is quoted only where lines end with one.
+    return table.to_csv(index=False, lineterminator="\r\n") if "\r" in text else text
 
 
 def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> "pd.DataFrame":
