@@ -27,8 +27,11 @@ bench: .venv/.installed-dev
 models: .venv/.installed
 	$(BIN)/python -m metamers.training.bundled
 
+# Debian's Python has no ensurepip where its package python3-venv is not installed; its pip then sets up that of .venv.
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { \
+	    $(PYTHON) -m venv --clear --without-pip .venv && $(PYTHON) -m pip --python .venv/bin/python install --quiet pip; \
+	} || { rm -rf .venv; exit 1; }
 
 .venv/.installed: .venv/bin/python pyproject.toml constraints.txt
 	$(INSTALL) -e .

@@ -62,6 +62,7 @@ def refused(cli, images):
         ({"batch_size": "0"}, "--batch-size. Must be >= 1"),
         ({"null_pairs": "-1"}, "--null-pairs"),
         ({"seed": "text"}, 'unable to convert "text" into int'),
+        ({"seed": "99999999999999999999"}, "give numbers of at most 18 digits"),
         ({"set": "steps=many"}, "steps takes a whole number"),
         ({"set": "steps=0"}, "steps 0 must be above 0"),
         ({"set": "step_size=nan"}, "step_size takes a number"),
@@ -222,6 +223,24 @@ def test_a_read_only_disk(refused, monkeypatch, code):
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     assert "cannot be written; choose a folder that you may write to" in refused()
+
+
+def test_a_file_that_cannot_be_read_is_one_clear_line(cli, images, monkeypatch):
+    make = ("make", "nets.py:net", "--stage", "1", "--stimuli", images, "--out", "run", "--set", "steps=1")
+    assert cli(*make, "--no-report").code == 0
+    reference = min(Path("run/references").rglob("*.png"))
+    read = Path.read_bytes
+
+    def refuse(path):
+        if path.name == reference.name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    for command in (make, ("verify", "run")):
+        ended = cli(*command)
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err.endswith(f"error: {reference}: Permission denied; mend that and run the same command again\n")
 
 
 def test_a_full_disk_keeps_what_is_whole_and_resumes(cli, images, monkeypatch):

@@ -46,6 +46,19 @@ def test_make_end_to_end(cli, images, null_npz):
     assert cli("verify", "runs/a", "--json").json["passed"] == 4
 
 
+def test_the_quantile_is_what_is_judged_by(cli, images, null_npz):
+    for quantile in ("max", "0.5"):
+        out = f"run-{quantile}"
+        make = (*NET, *JUDGED, "--stimuli", images, "--quantile", quantile, "--set", "steps=1", "--out", out)
+        assert cli(*make, "--no-report").code == 0
+        (record,) = Path(out).glob("batches/*.json")
+        criterion = json.loads(record.read_text())["criterion"]
+        assert criterion["above"] == [[m, quantile] for m in ("pearson_r", "snr_db", "spearman_rho")]
+        assert criterion["same_decision"]
+        said = f"snr_db > null {quantile} & spearman_rho > null {quantile} & same decision"
+        assert said in " ".join(Path(out, "study.yaml").read_text().split())
+
+
 def test_make_without_json_says_it_on_stderr(cli, images, null_npz):
     ended = cli(*NET, *JUDGED, "--stimuli", images, "--out", "run")
     assert (ended.code, ended.out) == (0, "")

@@ -50,6 +50,14 @@ def test_snr_is_ten_log_ten_of_a_ratio_of_norms():
     assert snr_db(torch.zeros(1, 2), a).isnan().all()
 
 
+def test_what_is_not_a_number_has_no_measure():
+    a = torch.tensor([[1.0, 2.0, 3.0, 4.0]] * 2)
+    b = torch.tensor([[1.0, torch.nan, 2.0, 3.0], [2.0, 1.0, 3.0, 4.0]])
+    for measure in (pearson_r, spearman_rho, snr_db):
+        for found in (measure(a, b), measure(b, a)):
+            assert found.isnan().tolist() == [True, False]
+
+
 def test_a_constant_that_is_not_exact_in_binary_has_no_correlation():
     a = torch.full((1, 1001), 0.1)
     assert pearson_r(a, torch.randn(1, 1001)).isnan().all()

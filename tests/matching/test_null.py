@@ -100,6 +100,17 @@ def test_a_stimulus_is_never_paired_with_itself_or_its_duplicate(model, make_sti
     assert null.quantile("pearson_r") < 0.999
 
 
+def test_stimuli_of_another_size_are_fitted_before_they_are_told_apart(make_stimuli):
+    """At its own size, a network that takes any would give the null distribution of other activations."""
+    model = StagedModel(nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(2)), input_size=8)
+    centers = np.stack([make_stimuli(10).pixels(i) for i in range(10)])
+    black, white = (np.pad(centers, ((0, 0), (0, 0), (2, 2), (0, 0)), constant_values=value) for value in (0, 255))
+    stimuli = StimulusSet.from_arrays(np.concatenate([black, white]))
+    null = null_distribution(model, Representation(("output",)), stimuli)
+    assert null.n_images == 10
+    assert null.measures == null_distribution(model, Representation(("output",)), make_stimuli(10)).measures
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 def test_batches_change_nothing(model, make_stimuli, recorded, batch_size):
     stimuli = make_stimuli(20)
@@ -153,6 +164,20 @@ def test_nearly_equal_activations_have_their_true_measures(make_stimuli, recorde
     a = stimuli.read().flatten(1).double()
     assert null.quantile("snr_db") == pytest.approx(10 * math.log10(a[0].norm() * 255), abs=0.05)
     assert null.quantile("pearson_r") <= 1
+
+
+@pytest.mark.parametrize("at_once", [1, 500, 4_000_000])
+def test_activations_around_a_large_mean_have_their_true_measures(make_stimuli, recorded, monkeypatch, at_once):
+    class Shifted(nn.Module):
+        def forward(self, x):
+            return x.flatten(1) + 300
+
+    monkeypatch.setattr(null_module, "_AT_ONCE", at_once)
+    stimuli = make_stimuli(12)
+    null_distribution(StagedModel(Shifted(), input_size=8), Representation(("output",)), stimuli)
+    *_, snr = brute_force(stimuli.read().flatten(1) + 300)
+    order = np.random.default_rng([0, 0]).permutation(12)
+    assert np.sort(recorded.values[2]) == pytest.approx(upper(snr[order][:, order]), abs=1e-3)
 
 
 def test_json_keeps_everything(model, make_stimuli):

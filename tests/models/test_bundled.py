@@ -1,5 +1,6 @@
 """The bundled models: as good as their cards say, small, and rebuilt by a command that exists."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def test_there_are_two_architectures_and_two_seeds():
     assert len({card["architecture"] for card in cards.values()}) == 2
     assert cards["picto-resnet"]["recipe"]["seed"] != cards["picto-resnet-b"]["recipe"]["seed"]
     assert all(card["accuracy"] >= 0.97 for card in cards.values())
+    assert all(card["recipe"] == {"objective": "standard", **asdict(RECIPES[name])} for name, card in cards.items())
     assert CLASSES == OBJECTS
 
 

@@ -65,6 +65,17 @@ def test_random_weights_are_said_and_repeat() -> None:
     assert models[0].name == "Sequential?weights=random"
 
 
+def test_a_staged_model_that_is_given_other_weights_stays_as_it_is() -> None:
+    given = StagedModel(network(), name="own", input_size=4)
+    before, weight = given.weights_hash(), given.network.get_parameter("0.weight").clone()
+    changed = load_model(given, weights="random")
+    assert torch.equal(given.network.get_parameter("0.weight"), weight)
+    assert (given.name, given.weights, given.weights_hash()) == ("own", None, before)
+    assert (changed.name, changed.weights) == ("own?weights=random", "random")
+    assert changed.weights_hash() == load_model(given.network, weights="random").weights_hash() != before
+    assert load_model(changed).weights == "random"
+
+
 def test_architectures_of_this_package(tmp_path: Path) -> None:
     model = load_model("builtin:small-resnet")
     assert model.notes == ("weights are random (seed 0)",)

@@ -45,6 +45,12 @@ def test_decision_is_the_greatest_output() -> None:
     assert model.logits(x).requires_grad
 
 
+def test_an_embedding_makes_no_decision_where_it_says_so() -> None:
+    embedding = nn.Sequential(nn.Flatten(), nn.Linear(48, 8))
+    assert StagedModel(embedding, input_size=4).has_decision
+    assert not StagedModel(embedding, input_size=4, decides=False).has_decision
+
+
 @pytest.mark.parametrize("head", [nn.Identity(), nn.Sequential(nn.Flatten(), nn.Linear(16, 1))])
 def test_output_without_classes_makes_no_decision(head: nn.Module) -> None:
     model = StagedModel(nn.Sequential(nn.Conv2d(3, 4, 3), head), name="headless", input_size=4)
@@ -159,6 +165,15 @@ def test_sound_goes_in_as_it_is() -> None:
     assert torch.equal(model.activations(x, ["input"])["input"], x)
     assert [i.shape for i in model.describe()] == [(16,), (1, 16), (4, 12), (48,), (3,), (3,)]
     assert model.decide(x).shape == (2,)
+
+
+def test_sound_is_mapped_and_normalized() -> None:
+    model = StagedModel(nn.Linear(16, 3), kind="sound", input_size=16, input_range=(0, 2), mean=[0.5], std=[4.0])
+    x = torch.rand(2, 16) - 0.5
+    torch.testing.assert_close(model.activations(x, ["input"])["input"], (2 * x - 0.5) / 4)
+    assert model.decide(x).shape == (2,)
+    with pytest.raises(MetamersError, match="3 values of mean; give 1"):
+        StagedModel(nn.Linear(16, 3), kind="sound", input_size=16, mean=[0.5] * 3)
 
 
 def test_to_the_same_device_is_the_same_model() -> None:

@@ -72,6 +72,24 @@ def test_stimuli_that_would_mix_run_alone(coupling: nn.Module) -> None:
     assert model.notes == ("mixes the stimuli of a batch: each stimulus runs alone",)
 
 
+class Turned(nn.Module):
+    """Holds the stimuli in the second dim, as transformers do that put the tokens first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turn = nn.Conv2d(3, 64, 1)
+        self.layer, self.head = nn.Linear(64, 64), nn.Linear(64, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.head(self.layer(self.turn(x).flatten(2).permute(2, 0, 1)).mean(0)))
+
+
+def test_stimuli_in_the_second_dim_run_together() -> None:
+    model = StagedModel(Turned(), input_size=8)
+    assert model.activations(torch.rand(3, 3, 8, 8), ["layer"])["layer"].shape == (3, 64, 64)
+    assert model.notes == ()
+
+
 def test_batch_norm_runs_in_evaluation_mode() -> None:
     network = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Dropout(0.9), nn.Linear(12, 3)).train()
     model = staged(network)

@@ -61,6 +61,18 @@ def test_model_without_classifier_and_processor(tmp_path: Path) -> None:
     assert "output[pooler_output]" in sized.resolve(["*"])
 
 
+def test_a_part_without_weights_is_said_and_the_same_each_time(tmp_path: Path) -> None:
+    """Else the run could never be verified: each load would draw the pooler anew."""
+    saved(transformers.ViTForMaskedImageModeling(vit(encoder_stride=8)), tmp_path)
+    models = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        models.append(load_model(f"transformers:{tmp_path}"))
+    assert models[0].weights_hash() == models[1].weights_hash()
+    (note,) = [note for note in models[0].notes if "random" in note]
+    assert note == "has no weights of its own, but random ones (seed 0), at pooler.dense.bias, pooler.dense.weight"
+
+
 def test_image_part_of_a_model_of_images_and_text(tmp_path: Path) -> None:
     small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     config = transformers.CLIPConfig(vision_config={**small, "image_size": 32, "patch_size": 8}, text_config=small)

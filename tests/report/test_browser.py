@@ -122,6 +122,8 @@ def test_verdicts_are_filtered_and_sorted(visit: Visit) -> None:
     assert page.locator("#shown").inner_text() == "Cells 101 to 200 of 240"
     page.locator("#f-verdict").select_option("=failed")
     assert rows.count() == 2 and "is not above" in rows.first.inner_text()
+    measures = [rows.first.locator(f"td:nth-child({i})").inner_text() for i in (7, 8, 9)]
+    assert measures == ["0.7100 \u2264 0.8600", "\u2013", "3.10 \u2264 3.42"]
     page.locator(".filters [type=reset]").click()
     page.locator("#f-text").fill("alexnet 00007")
     page.wait_for_function("document.querySelectorAll('#verdict-table tbody tr').length === 5")

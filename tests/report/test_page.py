@@ -12,9 +12,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 
 from metamers.errors import MetamersError
 from metamers.report import pictures, write_report
+from metamers.report.results import read_results
+from metamers.report.summaries import stage_rows
 
 MakeRun = Callable[..., Path]
 MODELS = ("picto-resnet", "picto-resnet-b", "picto-alexnet")
@@ -87,6 +90,39 @@ def test_stages_follow_the_study_and_not_the_records(make_run: MakeRun) -> None:
     run = make_run("order", models=["m"], stages=["z_first", "a_second", "output"], references=2, responses=False)
     html, _ = page_of(run)
     assert html.index(">z_first</th>") < html.index(">a_second</th>") < html.index(">output</th>")
+
+
+def test_references_that_differ_in_leading_zeros_have_a_row_each(make_run: MakeRun) -> None:
+    names = ["1", "01", "2"]
+    run = make_run("zeros", models=["m"], stages=["a", "b", "c"], references=names, responses=False)
+    html, _ = page_of(run)
+    gallery = html.split('class="scroll gallery')[1].split("</table>")[0]
+    rows = [re.findall(r'alt="([^"]*)"', row) for row in gallery.split("<tr>")[2:]]
+    assert rows == [
+        [f"reference {name}", *(f"{stage} metamer of {name}" for stage in "abc")] for name in ("01", "1", "2")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "chance"),
+    [([None], "0.250"), ([10], "0.100"), ([10, 10], "0.100"), ([10, 7], "0.250"), ([10, None], "0.250")],
+)
+def test_chance_is_that_of_the_models_decision(make_run: MakeRun, n_classes: list[int | None], chance: str) -> None:
+    models = [f"m{i}" for i in range(len(n_classes))]
+    run = make_run(f"chance-{n_classes}", models=models, stages=["a", "output"], references=5)
+    study = yaml.safe_load((run / "study.yaml").read_text(encoding="utf-8"))
+    for entry, n in zip(study["models"], n_classes, strict=True):
+        entry |= {"classes": [], "n_classes": n}  # a model need not name its classes
+    (run / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
+    assert f"the dotted line is chance ({chance})" in page_of(run)[1].text
+
+
+def test_errors_do_not_count_in_the_median_steps(make_run: MakeRun) -> None:
+    verdict = {"verdict": lambda m, s, r: "error" if r else "passed"}
+    run = make_run("medians", models=["m"], stages=["a"], references=3, null=False, responses=False, **verdict)
+    results = read_results(run)
+    steps = {cell["verdict"]: cell["n_steps"] for cell in results.cells}
+    assert stage_rows(results)[0]["n_steps"] == steps["passed"] > steps["error"]
 
 
 def test_recognition_states_both_ends_and_leaves_failures_out(demo: tuple[str, Page]) -> None:

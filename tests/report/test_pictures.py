@@ -45,6 +45,16 @@ def test_large_picture_is_embedded_small_and_enlarged_from_its_file(make_run: Ma
         assert max(small.size) == pictures.THUMBNAIL
 
 
+def test_damaged_large_picture_is_left_to_the_browser(make_run: MakeRun) -> None:
+    run = make_run("damaged-pictures", models=["m"], stages=["a"], references=1)
+    Image.effect_noise((300, 300), 90).save(run / "noise.png")
+    data = bytearray((run / "noise.png").read_bytes())
+    data[data.rindex(b"IDAT")] = 0x83  # no letter: no chunk
+    (run / "noise.png").write_bytes(data)
+    picture = Pictures(Store.open(run)).get("noise.png")
+    assert picture is not None and picture.src == "noise.png"
+
+
 def test_standalone_embeds_all_and_refers_to_nothing(make_run: MakeRun) -> None:
     run = make_run("standalone", models=["m"], references=42, size=20)
     html = write_report(run, standalone=True).read_text(encoding="utf-8")

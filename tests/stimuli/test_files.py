@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metamers.errors import MetamersError
+from metamers.stimuli import files as files_module
 from metamers.stimuli.files import FolderFiles, ZipFiles, natural_key
+from metamers.stimuli.pixels import MAX_PIXELS
 
 CONTENTS = {f"bear/{i}.png": os.urandom(3000 * i) for i in (1, 2, 10)} | {"cat/a b.JPEG": b"a" * 5000, "é.tif": b"x"}
 JUNK = ["notes.txt", ".hidden.png", ".git/x.png", "bear/._1.png", "__MACOSX/bear/1.png", "bear/.DS_Store"]
@@ -117,6 +119,25 @@ def test_other_compressions_and_passwords_are_refused(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(MetamersError, match="is encrypted"):
         ZipFiles(path)
+
+
+def test_what_would_fill_the_memory_when_unpacked_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 4 * MAX_PIXELS < files_module.MAX_BYTES < 2**30  # the largest image, uncompressed, is no bomb
+    monkeypatch.setattr(files_module, "MAX_BYTES", 2**20)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a/1.png", bytes(2**20))
+        file.writestr("a/2.png", bytes(3 * 2**20))
+    with pytest.raises(MetamersError, match=r"x\.zip/a/2\.png' has 3 MiB unpacked, over 1; scale it down"):
+        ZipFiles(tmp_path / "x.zip")
+
+
+def test_names_that_lead_out_of_an_archive_lead_nowhere(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        for name in ("../1.png", "a/../../2.png", "/etc/3.png"):
+            file.writestr(name, b"x")
+    files = ZipFiles(tmp_path / "x.zip")
+    assert files.ids == ("/etc/3.png",)
+    assert files.read("/etc/3.png") == b"x"
 
 
 @given(st.lists(st.integers(0, 10**12), unique=True), st.text("abC- .", max_size=3))

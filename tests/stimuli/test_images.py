@@ -118,6 +118,16 @@ def test_transparent_palette_entries_and_colors_are_laid_over_mid_gray() -> None
     assert (decoded[:, 4:] == 128).all()
 
 
+@pytest.mark.parametrize(("depth", "row"), [(2, b"\x1b\x1b"), (4, b"\x05\xaf\x05\xaf")])
+def test_the_transparent_level_of_gray_of_few_bits(depth: int, row: bytes) -> None:
+    for level in range(2**depth):
+        opaque = _png(row * 8, 8, 8, depth, 0, len(row))
+        transparent = _with_chunk(opaque, b"tRNS", struct.pack(">H", level), before=b"IDAT")
+        levels = decode_image(opaque, "x")
+        expected = np.where(levels == level * 255 // (2**depth - 1), 128, levels)
+        assert np.array_equal(decode_image(transparent, "x"), expected)
+
+
 TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {  # how each EXIF orientation is shown
     1: lambda p: p,
     2: lambda p: p[:, ::-1],
@@ -142,6 +152,21 @@ def test_exif_turns_the_image(format: str, orientation: int) -> None:
     decoded = decode_image(data, "x")
     assert decoded.shape == expected.shape
     assert np.abs(decoded.astype(int) - expected).max() <= (8 if format == "JPEG" else 0)
+
+
+def test_xmp_turns_a_png() -> None:
+    xmp = b"XML:com.adobe.xmp" + bytes(5) + b'<rdf:Description tiff:Orientation="6"/>'
+    data = _with_chunk(encoded(Image.fromarray(RGB), "PNG"), b"iTXt", xmp, before=b"IDAT")
+    assert read_size(BytesIO(data), "x") == (14, 10)
+    assert np.array_equal(decode_image(data, "x"), np.rot90(RGB, -1))
+
+
+def test_exif_data_behind_the_pixels_turn_a_png() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = _with_chunk(encoded(Image.fromarray(RGB), "PNG"), b"eXIf", exif.tobytes()[6:], before=b"IEND")
+    read_size(BytesIO(data), "x")
+    assert np.array_equal(decode_image(data, "x"), np.rot90(RGB, -1))
 
 
 def test_broken_metadata_does_not_hinder_and_does_not_warn() -> None:
@@ -353,8 +378,18 @@ def _png(rows: bytes, width: int, height: int, depth: int, color: int, row_bytes
     chunks = {b"IHDR": struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0), b"IDAT": zlib.compress(lines)}
     data = b"\x89PNG\r\n\x1a\n"
     for name, content in [*chunks.items(), (b"IEND", b"")]:
-        data += struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        data += _chunk(name, content)
     return data
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def _with_chunk(png: bytes, name: bytes, content: bytes, before: bytes) -> bytes:
+    """A PNG with one more chunk before the first of the kind `before`."""
+    at = png.index(before) - 4
+    return png[:at] + _chunk(name, content) + png[at:]
 
 
 def _tiff16(samples: int, photometric: int) -> bytes:

@@ -92,6 +92,8 @@ def test_a_cell_may_hold_the_separator_and_a_new_line(tmp_path: Path) -> None:
         ("file,kind\nimages/a/1.png,x\n", "file", "no column of .* names images"),
         ("file,kind\nimages/a/1.png\n", None, "line 2: 1 cells under 2 columns"),
         ("file,file\nimages/a/1.png,x\n", None, "two columns 'file'"),
+        ("file\nimages/a/1.png\n", None, "has no column beside 'file'; add one of labels"),
+        ("file,kind\nimages/a/1.png," + "x" * 140_000, None, "line 2: field larger than field limit"),
         ("file,kind\n", None, "has no rows"),
         ("", None, "has no rows"),
     ],

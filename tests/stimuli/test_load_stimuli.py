@@ -1,6 +1,9 @@
+import errno
 import os
 import shutil
 import sys
+import zipfile
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -153,7 +156,38 @@ def test_npz_files_that_do_not_fit_are_refused(arrays: dict[str, Any], message: 
     assert "x.npz'" in str(refusal.value)
 
 
+def test_arrays_that_do_not_fit_in_memory_are_refused(tmp_path: Path) -> None:
+    header = BytesIO()
+    shape = (10**9, 1000, 1000, 3)
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as file:
+        file.writestr("X.npy", header.getvalue())
+    with pytest.raises(MetamersError, match=r"x\.npz' does not fit in memory"):
+        load_stimuli(tmp_path / "x.npz")
+
+
+def test_arrays_that_may_not_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "x.npz", X=PIXELS)
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(np, "load", refuse)
+    with pytest.raises(MetamersError, match=r"x\.npz' cannot be read \(Permission denied\); repair or replace it"):
+        load_stimuli(path)
+
+
+def test_names_that_are_no_utf8_are_refused(folder: Path) -> None:
+    (folder / "bear" / "\udcff.png").write_bytes((folder / "bear" / "1.png").read_bytes())
+    with pytest.raises(MetamersError, match=r"file name 'bear/\\udcff\.png' is no UTF-8; rename it"):
+        load_stimuli(folder)
+
+
 def test_files_that_only_look_like_npz_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as file:
+        file.writestr("X.npy", b"no array")
+    with pytest.raises(MetamersError, match=r"w\.npz' is truncated or no npz file"):
+        load_stimuli(tmp_path / "w.npz")
     whole = save(tmp_path / "x.npz", X=PIXELS).read_bytes()
     for data in (b"", b"text", whole[:-50]):
         (tmp_path / "y.npz").write_bytes(data)
@@ -179,6 +213,11 @@ def test_paths_that_lead_nowhere(name: str, message: str, folder: Path) -> None:
     (folder.parent / "notes.txt").touch()
     with pytest.raises(MetamersError, match=message):
         load_stimuli(folder.parent / name)
+
+
+def test_a_home_that_there_is_not() -> None:
+    with pytest.raises(MetamersError, match=r"'~no\.such\.user/x' cannot be reached .*; correct the path"):
+        load_stimuli("~no.such.user/x")
 
 
 def test_a_bundled_set_gets_its_options(monkeypatch: pytest.MonkeyPatch) -> None:

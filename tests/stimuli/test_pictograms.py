@@ -7,7 +7,7 @@ import pytest
 
 from metamers.errors import MetamersError
 from metamers.stimuli import load_stimuli
-from metamers.stimuli.pictograms import GLYPHS, NAMES, draw, pictograms
+from metamers.stimuli.pictograms import GLYPHS, NAMES, _glyph, draw, pictograms
 
 
 def test_an_image_depends_on_split_seed_and_index_alone():
@@ -33,11 +33,10 @@ def test_objects_stand_out_and_vary():
     assert same_object.std(0).mean() > 30
 
 
-def test_every_glyph_is_in_the_font():
-    from metamers.stimuli.pictograms import _glyph
-
-    shapes = {_glyph(name).tobytes() for name in NAMES}
-    assert len(shapes) == len(NAMES)  # a missing glyph would give the same empty box
+def test_every_glyph_is_in_the_font(monkeypatch):
+    monkeypatch.setitem(GLYPHS, "missing", "\U0010fffe")
+    shapes = {_glyph(name).tobytes() for name in (*NAMES, "missing")}
+    assert len(shapes) == len(NAMES) + 1  # a missing glyph gives the same empty box as any other
 
 
 def test_the_specification_is_read():

@@ -87,3 +87,23 @@ def test_tables_keep_digits_as_text_and_gaps_as_gaps(tmp_path):
     assert read.label[0] == "3"
     assert read.same_class.isna().all()
     assert len(matches([])) == 0
+
+
+def test_any_name_survives_the_table(tmp_path):
+    names = ["a\rb", "a\nb", "a\r\nb", 'a"b', "a,b", " a ", "NA", "\u2028", "\\"]
+    store = Store(tmp_path / "run")
+    store.begin(STUDY)
+    cells = [{"cell": str(i), "reference": name, "label": name, "snr_db": 1.0} for i, name in enumerate(names)]
+    store.commit({"id": "b", "cells": cells}, {})
+    built = build_tables(store)["matches"]
+    read = read_table(store, "matches")
+    pd.testing.assert_frame_equal(built, read)
+    assert list(read.reference) == list(read.label) == names
+
+
+def test_a_record_that_cannot_be_read_is_one_clear_line(tmp_path):
+    store = Store(tmp_path / "run")
+    store.begin(STUDY)
+    (tmp_path / "run" / "batches" / "b.json").mkdir(parents=True)
+    with pytest.raises(MetamersError, match=r"b\.json: cannot be read \(Is a directory\)"):
+        store.batches()

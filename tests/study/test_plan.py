@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from metamers.errors import MetamersError
-from metamers.matching import PUBLISHED, Representation
+from metamers.matching import PUBLISHED, AboveNull, Criterion, Representation
 from metamers.models import StagedModel
 from metamers.stimuli import StimulusSet
+from metamers.store import slug
 from metamers.study import ModelTask, Settings, run_local
-from metamers.study.plan import cut_batches
+from metamers.study.plan import cut_batches, describe_study
 from metamers.synthesis import recipe_named
 
 STAGE = Representation(("0",))
@@ -53,9 +54,28 @@ def test_an_id_changes_with_what_determines_the_results(changed):
     assert set(ids(**changed)) != set(ids())
 
 
-@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"null_pairs": 0}, {"seeds": ()}, {"seeds": (1, 1)}])
+def test_stimuli_whose_files_would_have_one_name_are_refused():
+    assert slug("嶡二.png") == slug("嶳二.png")  # six digits of a hash
+    with pytest.raises(MetamersError, match=r"'嶡二\.png' and '嶳二\.png' have the same short name; rename one"):
+        task(ids=("嶡二.png", "c.png", "嶳二.png"))
+
+
+def test_the_study_says_what_guessing_gives_and_what_is_judged():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 7))
+    deciding = replace(task(), model=StagedModel(network, name="deciding", input_size=8))
+    study = describe_study([deciding, task()], SETTINGS, "")
+    assert [(model["n_classes"], model["classes"]) for model in study["models"]] == [(7, []), (None, [])]
+    assert study["criterion"] == f"{PUBLISHED} or {Criterion(PUBLISHED.above)}"
+    chosen = replace(SETTINGS, criterion=AboveNull("snr_db", "0.99"))
+    assert describe_study([deciding, task()], chosen, "")["criterion"] == "snr_db > null 0.99"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"batch_size": 0}, {"null_pairs": 0}, {"seeds": ()}, {"seeds": (1, 1)}, {"seeds": (0, 2**63)}]
+)
 def test_settings_that_make_no_sense(wrong):
-    with pytest.raises(MetamersError, match="give at least"):
+    with pytest.raises(MetamersError, match="give (at least|numbers of at most)"):
         replace(SETTINGS, **wrong)
 
 

@@ -15,6 +15,7 @@ from metamers.synthesis import Recipe, recipe_named
 from metamers.synthesis import engine as engine_module
 from metamers.synthesis.engine import Trace, has_settled, has_stalled, schedule, search
 from metamers.synthesis.optimizers import LBFGS
+from metamers.synthesis.penalties import total_variation
 
 BLOCK = Representation(("block",))
 OPTIMIZERS = ["normalized_gradient", "adam", "lbfgs"]
@@ -224,11 +225,51 @@ def test_what_counts_as_out_of_memory():
 def test_the_best_iterate_is_kept(make_model, make_stimuli, often, optimizer):
     model, references = make_model(), make_stimuli(3).read()
     starts = starts_like(references)
-    found = search(model, BLOCK, references, starts, plain(optimizer, 25, keep_best=True, step_size=3.0))
+    found, every = (
+        search(model, BLOCK, references, starts, plain(optimizer, 25, keep_best=keep, step_size=3.0))
+        for keep in (True, False)
+    )
     target = BLOCK.of(model.activations(references, ["block"]))
     error = (BLOCK.of(model.activations(found.raw, ["block"])) - target).norm(dim=1) / target.norm(dim=1)
-    assert error.tolist() == pytest.approx([min(trace.loss) for trace in found.traces], rel=1e-4)
-    assert any(trace.loss[-1] > min(trace.loss) * 1.001 for trace in found.traces) or optimizer == "lbfgs"
+    assert error.tolist() == pytest.approx([min(trace.loss) for trace in every.traces], rel=1e-4)
+    for kept, trace in zip(found.traces, every.traces, strict=True):
+        assert kept.loss == pytest.approx(list(itertools.accumulate(trace.loss, min)), rel=1e-4)
+    assert any(trace.loss[-1] > min(trace.loss) * 1.001 for trace in every.traces) or optimizer == "lbfgs"
+
+
+@pytest.mark.parametrize("loss", ["norm", "squares"])
+def test_with_a_penalty_the_best_iterate_is_that_of_the_lowest_loss(make_model, make_stimuli, loss):
+    """Which is not the one that matches best: that is the reference, where this search starts."""
+    model, references = make_model(), make_stimuli(2).read()
+    options = {"penalty": "total_variation", "penalty_weight": 50.0, "loss": loss}
+    recipe = plain("adam", 30, keep_best=True, step_size=0.01, **options)
+    found = search(model, BLOCK, references, references, recipe)
+    assert (total_variation(found.raw) < 0.9 * total_variation(references)).all()
+    assert all(trace.loss[0] == 0 < trace.loss[-1] for trace in found.traces)
+
+
+class Glaring(nn.Module):
+    """Gives no number for a stimulus of which a fifth is white."""
+
+    def __init__(self):
+        super().__init__()
+        self.block = nn.Conv2d(3, 6, 3)
+
+    def forward(self, x):
+        white = (x > 0.99).float().mean((1, 2, 3)) > 0.2
+        return torch.where(white[:, None, None, None], torch.nan, self.block(x))
+
+
+def test_a_trial_that_is_not_finite_does_not_end_a_search_that_goes_back_from_it(make_model, make_stimuli, often):
+    references = make_stimuli(3).read().clamp(0.2, 0.8)
+    model, starts, output = make_model(Glaring), starts_like(references), Representation(("output",))
+    recipe = plain("lbfgs", 30, keep_best=True, step_size=10.0)
+    ended = search(model, output, references, starts, recipe.with_options(keep_best=False))
+    assert set(ended.problems) == {"the loss is not finite at step 1"}  # what is kept there is the trial itself
+    found = search(model, output, references, starts, recipe)
+    assert found.problems == [None] * 3
+    assert all(trace.loss[-1] < 0.9 * trace.loss[0] for trace in found.traces)
+    assert found.raw.isfinite().all()
 
 
 def trace_of(*snr):

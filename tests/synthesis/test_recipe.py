@@ -65,6 +65,17 @@ def test_bad_options_are_one_line(options, message):
     assert "\n" not in str(caught.value)
 
 
+class Brightness:
+    def __call__(self, x):
+        return own_penalty(x)
+
+
+def test_an_object_that_is_called_has_the_same_name_in_every_process():
+    names = {recipe_named("fast").with_options(penalty=Brightness()).name for _ in range(2)}
+    assert len(names) == 1
+    assert Recipe("own", penalty=Brightness()).to_json()["penalty"] == "Brightness"
+
+
 def test_a_recipe_is_plain_data():
     recipe = Recipe("own", penalty=own_penalty)
     data = json.loads(json.dumps(recipe.to_json()))

@@ -70,6 +70,20 @@ def test_it_is_found_in_the_activations_of_a_model(precision, inplace):
     assert torch.allclose(gradient, expected, atol=0.02)
 
 
+def test_a_deeper_stage_keeps_its_gradient_through_the_relu_of_an_earlier_one():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU())
+    model = StagedModel(network, input_size=8)
+    x = torch.rand(2, 3, 8, 8).requires_grad_()
+    (early,) = torch.autograd.grad(network[0](x).sum(), x)
+    (late,) = torch.autograd.grad(network[:3](x).sum(), x)
+    for wanted, expected in ((["1", "3"], early + late), (["3"], late), (["1"], early)):
+        activations = model.activations(x, ["1", "3"])
+        assert pass_gradient_through_relu(activations.values()) == 2
+        (gradient,) = torch.autograd.grad([activations[stage].sum() for stage in wanted], x)
+        assert torch.allclose(gradient, expected, atol=1e-5)
+
+
 def test_it_is_found_where_stimuli_run_one_at_a_time():
     class Mixing(nn.Module):
         def __init__(self):

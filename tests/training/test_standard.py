@@ -1,4 +1,6 @@
-"""Standard training: it learns, repeats itself, and stops on a loss that is no number."""
+"""Standard training: it learns, repeats itself, and stops on a loss that is not finite."""
+
+from typing import Any
 
 import pytest
 import torch
@@ -38,10 +40,23 @@ def test_it_learns_and_the_same_seed_gives_the_same_weights():
     assert not networks[0].training
 
 
-def test_a_loss_that_is_no_number_stops():
+@pytest.mark.parametrize("option", ["momentum", "momentum_at_peak"])
+def test_the_momentum_of_the_recipe_is_used(option):
+    images, labels = make_task()
+    weights = []
+    for value in (0.9, 0.5):
+        network = make_network()
+        changed: Any = {option: value}
+        train_standard(network, images, labels, TrainingRecipe(epochs=1, batch_size=32, **changed))
+        weights.append(network[1].weight)
+    assert not torch.allclose(*weights)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_loss_that_is_not_finite_stops(value):
     images, labels = make_task()
     network = make_network()
     with torch.no_grad():
-        network[1].weight[0, 0] = torch.nan
-    with pytest.raises(ValueError, match="not a number"):
+        network[4].bias[0] = value
+    with pytest.raises(ValueError, match="loss of epoch 1 is not finite"):
         train_standard(network, images, labels, TrainingRecipe(epochs=1, batch_size=32))

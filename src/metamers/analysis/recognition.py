@@ -55,20 +55,15 @@ def recognition_by_stage(
     return _in_order(table, responses, stages or {})
 
 
-def chance_level(responses: pd.DataFrame, classes: Sequence[str] = ()) -> float:
-    """What guessing gives: one over the number of labels that an observer may choose from.
-
-    These are `classes` where they are known and name every label of the responses, else the different labels and
-    responses seen, which are at most as many: the chance level is then an upper bound. NaN without responses.
+def chance_level(responses: pd.DataFrame) -> float:
+    """What guessing gives where the number of possible responses is unknown: one over that of the different labels and
+    responses seen. They are at most as many, so this is an upper bound. NaN without responses.
 
     >>> import pandas as pd
-    >>> seen = pd.DataFrame({"label": ["cat", "cup"], "response": ["cat", "sun"]})
-    >>> chance_level(seen, ["cat", "cup", "star", "sun"]), round(chance_level(seen), 3)
-    (0.25, 0.333)
+    >>> round(chance_level(pd.DataFrame({"label": ["cat", "cup"], "response": ["cat", "sun"]})), 3)
+    0.333
     """
     labels = set(responses["label"].dropna())
-    if classes and labels <= set(classes):
-        return 1 / len(set(classes))
     if "response" in responses:
         labels |= set(responses["response"].dropna())
     return 1 / len(labels) if labels else float("nan")

@@ -49,6 +49,10 @@ def main() -> None:
         # Whoever read the output has seen enough; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:  # a file that no step expected to fail
+        place = "" if error.filename is None else f"{error.filename}: "
+        _say_error(f"{place}{error.strerror or error}; mend that and run the same command again")
+        sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         print("\nmetamers: interrupted; run the same command again to resume", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -82,14 +82,14 @@ def make(
     strict
         Exit with 1 when a cell did not pass.
     """
-    from metamers.matching import AboveNull, Representation
+    from metamers.matching import AboveNull, Representation, SameDecision
     from metamers.models import load_model
     from metamers.models.devices import parse_device
     from metamers.observers import recognize
     from metamers.stimuli import load_stimuli
     from metamers.store import Store, build_tables
     from metamers.study import ModelTask, Settings, run_local
-    from metamers.synthesis import default_criterion, fit_to_model, recipe_named
+    from metamers.synthesis import fit_to_model, recipe_named
 
     # From the cheapest check to the dearest: pixels are decoded last.
     chosen = recipe_named(recipe).with_options(**parse_settings(set_ or []))
@@ -103,8 +103,8 @@ def make(
     loaded = load_model(model, weights=weights, input_size=size, device=device)
     loaded, images = fit_to_model(loaded, images)
     representations = tuple(Representation(stages, summary=objective) for stages in _stages(loaded, stage))
-    if default_criterion(loaded).same_decision:
-        criterion &= default_criterion(loaded)
+    if loaded.has_decision:
+        criterion &= SameDecision()
     if null is not None:
         assert loaded.input_size is not None
         null = null.fit(loaded.input_size, loaded.channels)

@@ -41,8 +41,8 @@ def say_note(text: str) -> None:
 
 
 def give_json(value: dict[str, Any]) -> None:
-    """One JSON object on one line on stdout."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False), file=_results, flush=True)
+    """One JSON object on one line on stdout, in ASCII, which every terminal and pipe can take."""
+    print(json.dumps(value, allow_nan=False), file=_results, flush=True)
 
 
 @contextmanager

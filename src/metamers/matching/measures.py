@@ -36,12 +36,13 @@ def snr_db(reference: Tensor, other: Tensor) -> Tensor:
 
 
 def average_ranks(x: Tensor) -> Tensor:
-    """Ranks 1..D along each row of [N, D], ties given their average."""
+    """Ranks 1..D along each row of [N, D], ties given their average; NaN for a row that holds one."""
     flat = x.flatten(1).contiguous()
     ordered = flat.sort(dim=1).values
     below = torch.searchsorted(ordered, flat)
     up_to = torch.searchsorted(ordered, flat, right=True)
-    return (below + up_to + 1) / 2
+    ranks = (below + up_to + 1) / 2
+    return torch.where(ordered[:, -1:].isnan(), torch.nan, ranks)  # a NaN is sorted last
 
 
 def standardize(x: Tensor) -> Tensor:

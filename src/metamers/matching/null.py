@@ -22,6 +22,8 @@ MIN_OWN = 200
 MIN_GIVEN = 50
 """Different stimuli needed in a null set named by the user."""
 QUANTILES = ("0.5", "0.9", "0.95", "0.99", "0.999", "0.9999")
+_AT_ONCE = 4_000_000
+"""Values of the pairs whose difference is taken at once."""
 
 Progress = Callable[[int, int], None]
 
@@ -51,6 +53,8 @@ class NullDistribution:
     n_zero: int
     seed: int
     measures: dict[str, NullMeasure]
+    weights_hash: str = ""
+    """Of the model, where known."""
 
     def quantile(self, measure: str, quantile: str = "max") -> float:
         """The maximum ("max") or a stored quantile of a measure. Raises MetamersError for one that is not stored."""
@@ -68,7 +72,7 @@ class NullDistribution:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "NullDistribution":
         """The inverse of `to_json`."""
-        fields = {name: value[name] for name in cls.__dataclass_fields__ if name != "measures"}
+        fields = {name: value[name] for name in cls.__dataclass_fields__ if name in value and name != "measures"}
         return cls(**fields, measures={name: NullMeasure(**m) for name, m in value["measures"].items()})
 
 
@@ -91,13 +95,15 @@ def null_distribution(
     memory: float = 1e9,
     progress: Progress = lambda done, total: None,
 ) -> NullDistribution:
-    """The null distribution from `pairs` pairs of different stimuli of the set, fitted to the model's input.
+    """The null distribution from `pairs` pairs of different stimuli of the set, which is fitted to the model's input.
 
     The set is put in a random order (`seed`), and each stimulus is paired with those a little before it, so that all
     are used alike and memory is bounded (`memory`, bytes): activations stream through a window. Where the window is too
     small for the pairs wanted, the set is run through again in another order, and a pair may come again. Fewer pairs
     are used where the set has no more. Raises MetamersError where no pair has a defined measure.
     """
+    if model.input_size is not None and (stimuli.size, stimuli.channels) != (model.input_size, model.channels):
+        stimuli = stimuli.fit(model.input_size, model.channels)
     usable = different(stimuli)
     n_images, n_constant = len(usable), 0
     pairs = min(pairs, math.comb(n_images, 2))
@@ -123,8 +129,11 @@ def null_distribution(
     if not found:
         raise MetamersError(f"stage {representation.name!r} is constant for {stimuli.name}: no match can be defined")
     progress(found, found)
-    measures = _summarize(np.hstack(blocks))
-    return NullDistribution(model.name, representation.name, stimuli.name, n_images, found, n_constant, seed, measures)
+    return NullDistribution(
+        *(model.name, representation.name, stimuli.name, n_images, found, n_constant, seed),
+        measures=_summarize(np.hstack(blocks)),
+        weights_hash=model.weights_hash(),
+    )
 
 
 def _window(pairs: int, n: int) -> int:
@@ -180,10 +189,10 @@ class _Rows:
     def last(self, n: int) -> "_Rows":
         return _Rows(*(column[-n:] for column in self._columns()))
 
-    def squared_distance(self, i: int, j: int) -> Tensor:
-        """||a - b||^2 of two rows, from their difference."""
-        spread = self.spread[i] * self.z[i] - self.spread[j] * self.z[j]
-        return spread.to(self.norm.dtype).square().sum() + len(spread) * (self.mean[i] - self.mean[j]) ** 2
+    def squared_distances(self, i: Tensor, j: Tensor) -> Tensor:
+        """||a - b||^2 of the rows at `i` and those at `j`, from their difference."""
+        spread = self.spread[i, None] * self.z[i] - self.spread[j, None] * self.z[j]
+        return spread.square().sum(1) + spread.shape[1] * (self.mean[i] - self.mean[j]) ** 2
 
     def _columns(self) -> tuple[Tensor, ...]:
         return self.z, self.ranks, self.mean, self.spread, self.norm
@@ -202,8 +211,10 @@ def _measures(rows: _Rows, n_new: int, window: int) -> NDArray[np.float32]:
     # A constant row makes r NaN: its pairs are left out.
     chosen = (lag > 0) & (lag <= window) & ~r.isnan()
     # Of nearly equal activations nothing but rounding would be left of the difference of squares.
-    for new, old in (chosen & (squared < 1e-4 * rows.norm**2)).nonzero().tolist():
-        squared[new, old] = rows.squared_distance(first_new + new, old)
+    close = (chosen & (squared < 1e-4 * rows.norm**2)).nonzero()
+    for pairs in close.split(max(1, _AT_ONCE // size)):
+        new, old = pairs.T
+        squared[new, old] = rows.squared_distances(first_new + new, old)
     snr = 10 * torch.log10(rows.norm / squared.clamp(min=torch.finfo(squared.dtype).tiny).sqrt())
     correlations = [x[chosen].float().clamp(-1, 1) for x in (r, rho)]
     return torch.stack([correlations[0], correlations[1], snr[chosen].float()]).cpu().numpy()

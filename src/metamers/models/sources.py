@@ -48,7 +48,8 @@ def load_model(
     `stages` are names or globs that "all" stands for. `input_size` is (height, width) or one number for a square.
     `input_range` (what [0, 1] is mapped to), `channels`, `sample_rate` and `kind` ("image" or "sound") describe a
     module of one's own; other models know theirs. `weights` is None for the source's own, "random" (seed 0), or a file:
-    safetensors, or a state dict that loads without running code. A module is copied, and stays as it is.
+    safetensors, or a state dict that loads without running code. A module is copied, a StagedModel where it gets other
+    weights or another device: what is given stays as it is.
 
     Raises MetamersError for whatever is unknown, missing or does not fit.
 
@@ -63,14 +64,15 @@ def load_model(
         model = _from_module(spec_or_module, chosen, on, given)
     elif isinstance(spec_or_module, StagedModel):
         _refuse(given, spec_or_module.name)
-        model = _with_weights(spec_or_module, chosen).to(on)
+        model = spec_or_module if chosen is None else _with_weights(spec_or_module.copied(), chosen)
+        model = model.to(on)
     elif ".py:" in spec_or_module or spec_or_module.endswith(".py"):
         model = _from_function(spec_or_module, chosen, on, given)
     else:
         _refuse(given, spec_or_module)
         model = _from_source(spec_or_module, chosen, on)
-    model.weights = chosen
     if chosen is not None:
+        model.weights = chosen
         model.name += f"?weights={Path(chosen).stem}"
     if input_size is not None:
         model = model.with_input_size(input_size)

@@ -26,11 +26,12 @@ class StagedModel:
     """A network whose activations can be read at named stages.
 
     Takes stimuli in [0, 1]: images float [N, C, H, W], sounds [N, T] (as they are). They are mapped to `input_range`,
-    then normalized by `mean` and `std` (one value per channel, in units of `input_range`), then given to the network,
-    which is put into evaluation mode, frozen, and moved to `device`.
+    then normalized by `mean` and `std` (one value per channel, of a sound one, in units of `input_range`), then given
+    to the network, which is put into evaluation mode, frozen, and moved to `device`.
 
     `input_size` is (height, width), for sounds (1, samples), or None where the network takes any; a single number is a
-    square. `stages` are the names or globs that "all" stands for. `classes` are class names in the order of the output.
+    square. `stages` are the names or globs that "all" stands for. `classes` are class names in the order of the output;
+    `decides` is false for an output that is no choice among classes, such as an embedding.
     Raises MetamersError for values that make no sense.
 
     >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
@@ -55,6 +56,7 @@ class StagedModel:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         classes: Sequence[str] = (),
+        decides: bool = True,
         stages: str | Sequence[str] | None = None,
         notes: Sequence[str] = (),
         device: str | torch.device = "cpu",
@@ -72,6 +74,7 @@ class StagedModel:
         self.mean = None if mean is None else tuple(map(float, mean))
         self.std = None if std is None else tuple(map(float, std))
         self.classes = tuple(classes)
+        self.decides = decides
         self._patterns = _patterns(stages)
         self._notes = tuple(notes)
         self._looks: dict[tuple[int, ...], tuple[Trace, Stages]] = {}
@@ -130,9 +133,9 @@ class StagedModel:
 
     @property
     def has_decision(self) -> bool:
-        """Whether the output is [N, K] with K > 1. Raises MetamersError without an input size."""
+        """Whether the model decides and its output is [N, K] with K > 1. Raises MetamersError without an input size."""
         shape = next(info.shape for info in self.describe() if info.name == "output")
-        return len(shape) == 1 and shape[0] > 1
+        return self.decides and len(shape) == 1 and shape[0] > 1
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -183,6 +186,11 @@ class StagedModel:
         changed._prepare_constants()
         return changed
 
+    def copied(self) -> Self:
+        """A copy with a network of its own, for weights that are to be changed."""
+        self._require_plain("copied")
+        return self._changed(network=copy.deepcopy(self.network), _looks={}, _hash=None)
+
     def channels_last(self) -> Self:
         """A copy whose weights lie channels last, which some devices compute faster; values agree but for rounding."""
         self._require_plain("channels_last")
@@ -214,7 +222,8 @@ class StagedModel:
 
     def _prepare_constants(self) -> None:
         def constant(values: tuple[float, ...] | None) -> Tensor | None:
-            return None if values is None else torch.tensor(values, device=self.device).view(1, -1, 1, 1)
+            shape = (1, -1, 1, 1) if self.kind == "image" else (1, -1)
+            return None if values is None else torch.tensor(values, device=self.device).view(shape)
 
         self._mean, self._std = constant(self.mean), constant(self.std)
         weights = (p.dtype for p in self.network.parameters() if p.is_floating_point())
@@ -299,8 +308,9 @@ class StagedModel:
         if self.channels < 1:
             raise MetamersError(f"{what}: {self.channels} channels; give 1 or more")
         for key, values in (("mean", self.mean), ("std", self.std)):
-            if values is not None and len(values) not in (1, self.channels):
-                raise MetamersError(f"{what}: {len(values)} values of {key}; give {self.channels}, one a channel")
+            n = self.channels if self.kind == "image" else 1
+            if values is not None and len(values) not in (1, n):
+                raise MetamersError(f"{what}: {len(values)} values of {key}; give {n}, one a channel")
         if self.std is not None and min(self.std) <= 0:
             raise MetamersError(f"{what}: std {self.std} must be positive")
 

@@ -115,9 +115,12 @@ def _record(network: nn.Module, x: Tensor, name: str, seed: int, alone: Mapping[
         call = result.calls[module] = result.calls.get(module, 0) + 1
         for path, tensor in tensors_in(output):
             place = Place(module, call, path)
-            batch_dim = _batch_dim(alone[place].shape, tuple(tensor.shape)) if alone and place in alone else 0
-            sample = _sample(tensor, batch_dim or 0)
             finite = bool(torch.isfinite(tensor).all())
+            if alone is None:
+                sample = _sample(tensor[None])
+            else:
+                batch_dim = _batch_dim(alone[place].shape, tuple(tensor.shape)) if place in alone else None
+                sample = _sample(tensor.movedim(batch_dim or 0, 0))
             result.records[place] = Record(tuple(tensor.shape), sample, flops.total, finite)
 
     by_name = {
@@ -149,8 +152,9 @@ def _explained(name: str, x: Tensor) -> Iterator[None]:
         ) from error
 
 
-def _sample(tensor: Tensor, batch_dim: int) -> Tensor:
-    rows = tensor.detach().movedim(batch_dim, 0).flatten(1) if tensor.ndim > 1 else tensor.detach()[:, None]
+def _sample(tensor: Tensor) -> Tensor:
+    """Evenly spaced values of each row [N, <= SAMPLE]."""
+    rows = tensor.flatten(1) if tensor.ndim > 1 else tensor[:, None]
     step = max(1, rows.shape[1] // SAMPLE)
     return rows[:, ::step][:, :SAMPLE].float().cpu().clone()
 

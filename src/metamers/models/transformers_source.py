@@ -33,7 +33,7 @@ def load_transformers(name: str, weights: str | None, device: torch.device) -> S
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
         kind = _kind(transformers, config)
         if weights is None:
-            network = kind.from_pretrained(name, trust_remote_code=False)
+            network, notes = _pretrained(kind, name)
         else:
             network = built_at_random(lambda: kind.from_config(config, trust_remote_code=False))
         processor = _processor(transformers, name)
@@ -60,6 +60,15 @@ def _kind(transformers: Any, config: Any) -> Any:
     if any("ForImageClassification" in name for name in named) and type(config) in classifier._model_mapping:
         return classifier
     return transformers.AutoModel
+
+
+def _pretrained(kind: Any, name: str) -> tuple[nn.Module, tuple[str, ...]]:
+    """A model with its own weights, and what must be said where a part of it (a head, a pooler) has none."""
+    network, loaded = built_at_random(
+        lambda: kind.from_pretrained(name, trust_remote_code=False, output_loading_info=True)
+    )
+    lacking = sorted(loaded["missing_keys"])
+    return network, (f"has no weights of its own, but random ones (seed 0), at {', '.join(lacking)}",) * bool(lacking)
 
 
 def _for_images(network: nn.Module) -> nn.Module:

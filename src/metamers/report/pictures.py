@@ -110,7 +110,7 @@ def _reduced(path: Path) -> bytes | None:
     try:
         with Image.open(path) as image:
             small = image.convert("RGB")
-    except OSError:  # cut short: the browser shows what there is
+    except Exception:  # Pillow raises whatever a broken file leads it to; the browser shows what there is
         return None
     small.thumbnail((THUMBNAIL, THUMBNAIL))
     content = io.BytesIO()

@@ -56,9 +56,10 @@ def percent(value: float) -> str:
 
 def _chances(results: Results) -> dict[str, float]:
     """What guessing gives each observer; where that is not recorded, what the labels tell."""
-    sets = {tuple(map(str, entry.get("classes") or ())) for entry in results.study.get("models") or []}
-    classes = sets.pop() if len(sets) == 1 else ()
-    level = chance_level(results.responses, classes)
+    models = results.study.get("models") or []
+    sizes = {model.get("n_classes") or len(model.get("classes") or ()) for model in models}
+    known = sizes.pop() if len(sizes) == 1 else 0
+    level = 1 / known if known else chance_level(results.responses)
     return dict.fromkeys(results.responses["observer"].dropna(), level) | chances(results.store)
 
 

@@ -97,7 +97,8 @@ def _in_order(cells: Sequence[Cell], stages: dict[str, tuple[str, ...]]) -> list
 
     def key(cell: Cell) -> tuple[Any, ...]:
         where = places[cell["model"], cell["stage"]]
-        return models[cell["model"]], natural_key(cell["reference"]), cell["recipe"], cell["seed"], where
+        reference = natural_key(cell["reference"]), cell["reference"]  # "1" and "01" have one key
+        return models[cell["model"]], reference, cell["recipe"], cell["seed"], where
 
     return sorted(cells, key=key)
 

@@ -21,13 +21,14 @@ def verdicts(cells: Iterable[Cell]) -> dict[str, int]:
 
 
 def stage_rows(results: Results) -> list[dict[str, Any]]:
-    """Per model and stage: the number of cells, of each verdict, and the medians of SNR and steps."""
+    """Per model and stage: the number of cells, of each verdict, and the medians of SNR and steps (without errors)."""
     rows = []
     for model, stages in results.stages.items():
         for stage in stages:
             cells = results.of(model, stage)
             row = {"model": model, "stage": stage, "n": len(cells), "verdicts": verdicts(cells)}
-            rows.append(row | {"snr_db": _median(cells, "snr_db"), "n_steps": _median(cells, "n_steps")})
+            made = [cell for cell in cells if cell["verdict"] != "error"]
+            rows.append(row | {"snr_db": _median(made, "snr_db"), "n_steps": _median(made, "n_steps")})
     return rows
 
 

@@ -50,12 +50,19 @@ def _read(path: Path) -> dict[str, Array]:
             loaded = np.load(stream, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 raise MetamersError(f"'{path}' is a single array; save it with numpy.savez as X")
-            return {key: loaded[key] for key in ("X", "y", "classes") if key in loaded.files}
+            arrays = {key: loaded[key] for key in ("X", "y", "classes") if key in loaded.files}
+            if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+                raise ValueError("numpy gives the bytes of what is no array")
+            return arrays
     except MetamersError:
         raise
+    except MemoryError as error:
+        raise MetamersError(f"'{path}' does not fit in memory; save fewer or smaller images in one file") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         if "Object arrays" in str(error):
             raise MetamersError(f"'{path}' holds pickled objects; save plain arrays, no lists of arrays") from error
+        if isinstance(error, OSError) and error.errno:
+            raise MetamersError(f"'{path}' cannot be read ({error.strerror}); repair or replace it") from error
         raise MetamersError(f"'{path}' is truncated or no npz file; save it again with numpy.savez") from error
 
 

@@ -13,6 +13,10 @@ from typing import IO
 
 from metamers.errors import MetamersError
 from metamers.stimuli.images import SUFFIXES
+from metamers.stimuli.pixels import MAX_PIXELS
+
+# More than any file of an image that is not too large: an entry of an archive is not unpacked to learn its size.
+MAX_BYTES = 8 * MAX_PIXELS
 
 
 class FolderFiles:
@@ -96,6 +100,9 @@ class ZipFiles:
             raise MetamersError(f"{self.where(id_)} is encrypted; make the archive again without a password")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise MetamersError(f"{self.where(id_)} is neither stored nor deflated; make the archive with plain zip")
+        if entry.file_size > MAX_BYTES:
+            size, most = entry.file_size / 2**20, MAX_BYTES // 2**20
+            raise MetamersError(f"{self.where(id_)} has {size:.0f} MiB unpacked, over {most}; scale it down first")
 
 
 ImageFiles = FolderFiles | ZipFiles

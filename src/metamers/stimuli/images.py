@@ -26,6 +26,7 @@ _GRAY_MODES = ("1", "L", "LA")
 _COLOR_MODES = ("P", "PA", "RGB", "RGBA", "RGBX")
 _PNG_DEPTH = 24  # where a PNG file has the bits per channel
 _ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 0x0102  # tags of EXIF and TIFF
+_PNG_ORIENTED = ("exif", "Raw profile type exif", "XML:com.adobe.xmp")  # where Pillow keeps a PNG's orientation
 
 _QUIET = Lock()
 
@@ -33,7 +34,7 @@ _QUIET = Lock()
 def read_size(file: IO[bytes], where: str) -> tuple[int, int]:
     """(height, width) of an image file as it is shown (after EXIF rotation), from its header alone.
 
-    `where` names the file in messages.
+    `where` names the file in messages. A PNG's EXIF data behind its pixels are not seen here, only by `decode_image`.
 
     Raises MetamersError where the file is no PNG, JPEG, WebP or TIFF image, has a side under 8 pixels or over 64
     megapixels, 16 bits a channel, CMYK or other colors than gray and RGB, several pictures, or a broken color profile.
@@ -54,6 +55,7 @@ def decode_image(data: bytes, where: str) -> Pixels:
     """
     image = _open_checked(BytesIO(data), where)
     profile = _profile(image, where)
+    _scale_transparency(image, data[_PNG_DEPTH])
     try:
         image.load()
         image = ImageOps.exif_transpose(image)
@@ -151,10 +153,17 @@ def _check_pictures(image: Image.Image, where: str) -> None:
 
 def _header_is_turned(image: Image.Image) -> bool:
     """Whether the image is shown with the height and width of its header exchanged."""
-    # Pillow gives the size of a TIFF as it is shown, and decodes a PNG in search of EXIF data.
-    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
+    # Pillow gives the size of a TIFF as it is shown, and a PNG's own getexif decodes it in search of EXIF data.
+    if image.format == "TIFF" or (image.format == "PNG" and not any(key in image.info for key in _PNG_ORIENTED)):
         return False
-    return image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+    return Image.Image.getexif(image).get(_ORIENTATION) in (5, 6, 7, 8)
+
+
+def _scale_transparency(image: Image.Image, bits: int) -> None:
+    """Bring the transparent level of a gray PNG to 8 bits: Pillow scales the pixels of one of 2 or 4 bits, not this."""
+    level = image.info.get("transparency")
+    if image.format == "PNG" and image.mode == "L" and isinstance(level, int) and level < 2**bits < 256:
+        image.info["transparency"] = level * 255 // (2**bits - 1)
 
 
 def _without_alpha(image: Image.Image) -> Image.Image:

@@ -72,7 +72,9 @@ def labels_from_table(ids: Sequence[str], table: Path, column: str | None = None
     if files is None or not counts[files]:
         raise MetamersError(f"no column of '{table}' names images of the set, such as '{ids[0]}'; add the file names")
     others = [i for i in range(len(header)) if i != files]
-    if column is None and len(others) != 1:
+    if not others:
+        raise MetamersError(f"'{table}' has no column beside '{header[files]}'; add one of labels")
+    if column is None and len(others) > 1:
         names = [header[i] for i in others]
         raise MetamersError(f"'{table}' has several columns; name the label column, one of {_listed(names)}")
     labels_at = header.index(column) if column is not None else others[0]
@@ -120,7 +122,10 @@ def _read_table(table: Path) -> tuple[list[str], list[list[str]]]:
         raise MetamersError(f"labels '{table}' cannot be read ({reason}); give a CSV file") from error
     separator = max(",;\t", key=text.partition("\n")[0].count)
     reader = csv.reader(StringIO(text, newline=""), delimiter=separator)
-    lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
+    try:
+        lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
+    except csv.Error as error:
+        raise MetamersError(f"'{table}', line {reader.line_num}: {error}; correct it") from error
     if len(lines) < 2:
         raise MetamersError(f"labels '{table}' has no rows; give a header line and a line for each image")
     header = lines[0][1]

@@ -96,7 +96,10 @@ def _common_size(files: ImageFiles, ids: Sequence[str]) -> tuple[int, int] | Non
 
 
 def _existing(path: str | Path) -> Path:
-    path = Path(path).expanduser()
+    try:
+        path = Path(path).expanduser()
+    except RuntimeError as error:  # ~NAME of no user
+        raise MetamersError(f"stimuli '{path}' cannot be reached ({error}); correct the path") from error
     try:
         if path.exists():
             return path

@@ -34,7 +34,7 @@ class StimulusSet:
     Attributes: `name`, `ids`, `labels`, `classes`, `kind` ("image"), `value_range` (of `read`), `sample_rate` (None for
     images), `size` (height, width; None where sizes may differ) and `channels`.
 
-    Raises MetamersError where ids repeat or the labels are not as many as the ids.
+    Raises MetamersError where ids repeat, the labels are not as many as the ids, or a name is no UTF-8.
 
     >>> levels = StimulusSet(name="levels", ids=["a", "b"], source=lambda i: np.full((16, 24, 3), 51 * i, np.uint8))
     >>> levels.fit((8, 8), channels=1).signals.shape
@@ -67,6 +67,9 @@ class StimulusSet:
         repeated = [id_ for id_, count in Counter(self.ids).items() if count > 1]
         if repeated:
             raise MetamersError(f"'{name}': {_some(repeated)} {_is(repeated)} in the set more than once; rename")
+        unfit = [text for text in (self.name, *self.ids) if not _is_utf8(text)]
+        if unfit:
+            raise MetamersError(f"stimuli: the file name {unfit[0]!a} is no UTF-8; rename it")
         self._native_channels = channels
         self._source = source
         self._rows = tuple(range(len(self.ids)))  # where each stimulus stands in the source
@@ -343,6 +346,15 @@ def _some(names: Sequence[str]) -> str:
     """Up to three names, and how many more."""
     shown = ", ".join(f"'{name}'" for name in names[:3])
     return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a text can be written to a file; a file's name of other bytes cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is(names: Sequence[str]) -> str:

@@ -46,11 +46,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Raises MetamersError when the file is missing or damaged."""
+    """Raises MetamersError when the file is missing, damaged or cannot be read."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise MetamersError(f"{path}: no such file; is this the folder of a run?") from None
+    except OSError as error:
+        raise MetamersError(f"{path}: cannot be read ({error.strerror}); repair its permissions") from error
     except ValueError:
         raise MetamersError(f"{path}: not valid JSON; delete it and run the command again") from None
 

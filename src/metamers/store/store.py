@@ -60,6 +60,8 @@ class Store:
             )
         try:
             study = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise MetamersError(f"{path}: cannot be read ({error.strerror}); repair its permissions") from error
         except (yaml.YAMLError, UnicodeDecodeError):
             study = None
         if not isinstance(study, dict):

@@ -47,7 +47,7 @@ def build_tables(store: Store) -> dict[str, "pd.DataFrame"]:
         "null": _table([row for null in store.nulls() for row in _null_rows(null)], NULL),
     }
     for name, table in tables.items():
-        write_whole(store.folder / "tables" / f"{name}.csv", table.to_csv(index=False).encode())
+        write_whole(store.folder / "tables" / f"{name}.csv", _csv(table).encode())
     return tables
 
 
@@ -66,6 +66,12 @@ def read_table(store: Store, name: str) -> "pd.DataFrame":
 def chances(store: Store) -> dict[str, float]:
     """What guessing gives each observer: one over the number of labels that it may choose from."""
     return {r["observer"]: 1 / r["n_labels"] for r in store.responses() if r.get("n_labels")}
+
+
+def _csv(table: "pd.DataFrame") -> str:
+    text = table.to_csv(index=False, lineterminator="\n")
+    # A carriage return within a name is quoted only where lines end with one.
+    return table.to_csv(index=False, lineterminator="\r\n") if "\r" in text else text
 
 
 def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> "pd.DataFrame":

@@ -16,7 +16,7 @@ from metamers.stimuli import encode_png
 from metamers.store import Cell, Record, Store, build_tables, read_json, record_id, sha256, write_json
 from metamers.study.batches import require_matchable, synthesize_each
 from metamers.study.plan import Batch, ModelTask, Settings, cut_batches, describe_study
-from metamers.synthesis import choose_null_set, default_criterion
+from metamers.synthesis import choose_null_set
 
 Progress = Callable[[float, float, str], None]
 """Called with the work done, the work in all (in batches), and what is being done."""
@@ -141,7 +141,7 @@ def _make(
 ) -> None:
     """Synthesize a batch, write its files and then its record."""
     model = batch.task.model
-    criterion = default_criterion(model) if settings.criterion is None else settings.criterion
+    criterion = settings.criterion_of(model)
     made = synthesize_each(batch, settings.recipe, null.distribution, criterion, on_step)
     files: dict[str, bytes] = {}
     for cell, signal in zip(made.cells, made.signals, strict=True):

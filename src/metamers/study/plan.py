@@ -9,24 +9,34 @@ from metamers.errors import MetamersError
 from metamers.matching import Criterion, Representation
 from metamers.models import StagedModel
 from metamers.stimuli import StimulusSet
-from metamers.store import record_id, sha256
-from metamers.synthesis import Recipe
+from metamers.store import record_id, sha256, slug
+from metamers.synthesis import Recipe, default_criterion
 
 
 @dataclass(frozen=True)
 class ModelTask:
-    """A model, the stimuli fitted to it, and what is to be matched."""
+    """A model, the stimuli fitted to it, and what is to be matched.
+
+    Raises MetamersError where the files of two stimuli would have one name.
+    """
 
     model: StagedModel
     stimuli: StimulusSet
     representations: tuple[Representation, ...]
+
+    def __post_init__(self) -> None:
+        names: dict[str, str] = {}
+        for id_ in self.stimuli.ids:
+            earlier = names.setdefault(slug(id_), id_)
+            if earlier != id_:
+                raise MetamersError(f"stimuli '{earlier}' and '{id_}' have the same short name; rename one")
 
 
 @dataclass(frozen=True)
 class Settings:
     """What all batches of a study share. `null_stimuli` None: the stimuli themselves, where they are many enough.
 
-    Raises MetamersError for counts below 1, and for seeds that are none or repeated.
+    Raises MetamersError for counts below 1, and for seeds that are none, repeated or beyond 64 bits.
     """
 
     recipe: Recipe
@@ -42,6 +52,12 @@ class Settings:
                 raise MetamersError(f"{name} {getattr(self, name)}: give at least 1")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise MetamersError(f"seeds {list(self.seeds)}: give at least one, and each once")
+        if any(not -(2**63) <= seed < 2**63 for seed in self.seeds):
+            raise MetamersError(f"seeds {list(self.seeds)}: give numbers of at most 18 digits")
+
+    def criterion_of(self, model: StagedModel) -> Criterion:
+        """The criterion of a model's cells."""
+        return default_criterion(model) if self.criterion is None else self.criterion
 
 
 @dataclass(frozen=True)
@@ -92,6 +108,7 @@ def describe_study(tasks: Sequence[ModelTask], settings: Settings, command: str)
                 "stages": [representation.name for representation in task.representations],
                 "input_size": list(task.model.input_size or ()),
                 "classes": list(task.model.classes),
+                "n_classes": _n_classes(task.model),
             }
             for task in tasks
         ],
@@ -103,7 +120,12 @@ def describe_study(tasks: Sequence[ModelTask], settings: Settings, command: str)
         "null_pairs": settings.null_pairs,
         "recipe": settings.recipe.to_json(),
         "seeds": list(settings.seeds),
-        "criterion": "default" if settings.criterion is None else str(settings.criterion),
+        "criterion": " or ".join(dict.fromkeys(str(settings.criterion_of(task.model)) for task in tasks)),
         "batch_size": settings.batch_size,
         "device": str(tasks[0].model.device),
     }
+
+
+def _n_classes(model: StagedModel) -> int | None:
+    """How many decisions a model can take; None for one that takes none."""
+    return next(stage.shape[0] for stage in model.describe() if stage.name == "output") if model.has_decision else None

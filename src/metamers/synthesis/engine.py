@@ -31,7 +31,10 @@ Progress = Callable[[int, int, int], None]
 
 @dataclass
 class Trace:
-    """Loss and SNR (dB, 10 log10) of one stimulus at each check, before rounding."""
+    """Relative error (`loss`) and SNR (dB, 10 log10) of one stimulus at each check, before rounding.
+
+    They are those of the signal that would be given: where the recipe keeps the best iterate, of the best so far.
+    """
 
     step: list[int] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
@@ -100,7 +103,8 @@ class _Batch:
         self.x = starts.to(model.device)[on_device]
         if recipe.channels_last and self.x.ndim == 4:
             self.x = self.x.contiguous(memory_format=torch.channels_last)
-        self.best_x, self.best_error = self.x, torch.full_like(self.size, torch.inf)
+        self.best_x = self.x
+        self.best_loss = self.best_error = torch.full_like(self.size, torch.inf)
         self.relus_passed: int | None = None
         self.optimizer = make_optimizer(recipe.optimizer)
         self.step_size = recipe.step_size * (published_scale(self.x, model.kind) if recipe.scale_step else 1.0)
@@ -112,10 +116,10 @@ class _Batch:
             last = step == self.recipe.steps
             error, loss, gradient = self._loss(with_gradient=not last)
             if self.recipe.keep_best:
-                self._remember(error)
+                self._remember(error, loss)
             if step % CHECK_EVERY == 0 or last:
                 progress(step, self.recipe.steps, len(self.rows))
-                stay = self._check(step, error, is_metamer, last)
+                stay = self._check(step, self.best_error if self.recipe.keep_best else error, is_metamer, last)
                 if len(stay) < len(self.rows):
                     here = stay.to(self.x.device)
                     loss, gradient = loss[here], gradient[here]
@@ -135,8 +139,6 @@ class _Batch:
                 self.relus_passed = pass_gradient_through_relu(activations.values())
             difference = self.representation.of(activations) - self.target
             error = torch.linalg.vector_norm(difference, dim=1) / self.size
-            if not with_gradient:
-                return error, error, torch.empty_like(x)
             loss = error if recipe.loss == "norm" else error.square()
             if recipe.penalty is not None:
                 penalty = PENALTY_FUNCTIONS[recipe.penalty] if isinstance(recipe.penalty, str) else recipe.penalty
@@ -145,11 +147,14 @@ class _Batch:
                     shape = list(added.shape)
                     raise MetamersError(f"the penalty gave shape {shape} for {len(x)} stimuli; it must give [N]")
                 loss = loss + recipe.penalty_weight * added
+            if not with_gradient:
+                return error, loss, torch.empty_like(x)
             (gradient,) = torch.autograd.grad(loss.sum(), x)
         return error.detach(), loss.detach(), gradient
 
-    def _remember(self, error: Tensor) -> None:
-        better = error < self.best_error
+    def _remember(self, error: Tensor, loss: Tensor) -> None:
+        better = loss < self.best_loss
+        self.best_loss = torch.where(better, loss, self.best_loss)
         self.best_error = torch.where(better, error, self.best_error)
         self.best_x = torch.where(better.view(-1, *[1] * (self.x.ndim - 1)), self.x, self.best_x)
 
@@ -186,7 +191,7 @@ class _Batch:
         stay = stay.to(self.x.device)
         self.optimizer.keep(stay)
         self.x, self.target, self.size = self.x[stay], self.target[stay], self.size[stay]
-        self.best_x, self.best_error = self.best_x[stay], self.best_error[stay]
+        self.best_x, self.best_loss, self.best_error = self.best_x[stay], self.best_loss[stay], self.best_error[stay]
 
 
 def schedule(recipe: Recipe, step: int) -> float:

@@ -117,6 +117,8 @@ def synthesize(
     cells = [cell for part in parts for cell in part.cells]
     signals, raw = torch.cat([p.signals for p in parts]), torch.cat([p.raw for p in parts])
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    if null is None and criterion.above:
+        notes += (f"no null distribution: give null= with {MIN_GIVEN} different stimuli, or make {MIN_OWN} at once",)
     return Result(signals, raw, store.matches(cells), cells, null, notes)
 
 
@@ -232,6 +234,11 @@ def _null(
             raise MetamersError(
                 f"the null distribution is of {given.model} {given.stage}, not of {model.name} {representation.name}; "
                 "give that one's, or the stimuli to make it from"
+            )
+        if given.weights_hash not in ("", model.weights_hash()):
+            raise MetamersError(
+                f"the null distribution is of another {model.name}: its weights differ; "
+                "give that of this one, or the stimuli to make it from"
             )
         return given
     chosen = choose_null_set(stimuli, given)

@@ -57,9 +57,10 @@ class LBFGS:
     """Limited-memory BFGS with a trial step for each stimulus.
 
     Each call judges the last trial: where the loss fell it is taken, and the step grows again; elsewhere the search
-    goes back and halves its step, and after ten halvings forgets its history. The inverse Hessian is applied in its
-    compact form (Byrd, Nocedal & Schnabel, 1994, Math. Program. 63, theorem 2.2), so that each step reads the history
-    twice. Before there is a history, the step has root mean square `step_size`.
+    goes back and halves its step. After ten halvings it forgets its history; having none, it takes the next trial
+    whatever its loss. The inverse Hessian is applied in its compact form (Byrd, Nocedal & Schnabel, 1994, Math.
+    Program. 63, theorem 2.2), so that each step reads the history twice. Before there is a history, the step has root
+    mean square `step_size`.
     """
 
     smallest_scale = 2.0**-10
@@ -97,7 +98,7 @@ class LBFGS:
     def _judge(self, x: Tensor, loss: Tensor, gradient: Tensor) -> None:
         """Take the trial or go back, and remember what a taken one tells of the curvature."""
         # A loss that stays as it is, too: silent units show nothing of an ascent that an identity gradient asks for.
-        taken = loss <= self.loss
+        taken = (loss <= self.loss) & loss.isfinite()
         column = taken[:, None]
         s, y = x - self.x, gradient - self.gradient
         self.x = torch.where(column, x, self.x)
@@ -121,6 +122,8 @@ class LBFGS:
         self.newest = torch.where(learned[:, 0], slot, self.newest)
 
         stuck = self.scale < self.smallest_scale
+        # The identity gradient of a ReLU is no gradient of the loss: where it leads nowhere but up, up it must go.
+        self.loss = torch.where(stuck & ~self.usable.any(1), torch.inf, self.loss)
         self.usable &= ~stuck[:, None]
         self.scale = torch.where(stuck, 1.0, self.scale)
 

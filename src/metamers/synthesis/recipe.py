@@ -30,8 +30,8 @@ class Recipe:
     optimizer: `normalized_gradient` (steps of fixed length along the gradient), `adam` or `lbfgs`.
     step_size: in units of the stimulus range; scale_step: multiply it by sqrt(input values / 150,528) for images
     (40,000 for sound), as the published lengths were for 224 x 224 x 3 values.
-    schedule: of the step size: `constant`, `halving` (after every `halve_every` steps), or `cosine` (to 0 at `steps`,
-    after a linear rise over `warmup` steps).
+    schedule: of the step size: `constant`, `halving` (after every `halve_every` steps), or `cosine` (to 0 at `steps`);
+    `constant` and `cosine` after a linear rise over `warmup` steps.
     steps: the limit. early_stop: stop a stimulus once it is a metamer and no longer gains, or stops improving.
     keep_best: give the iterate of the lowest loss, not the last one.
     loss: the relative error ||a - a0|| / ||a0|| (`norm`) or its square (`squares`).
@@ -119,5 +119,5 @@ _ALLOWED = {
 
 
 def describe(value: Any) -> Any:
-    """A field's value as JSON can hold it."""
-    return getattr(value, "__qualname__", repr(value)) if callable(value) else value
+    """A field's value as JSON can hold it: a function by its name, another callable by that of its class."""
+    return getattr(value, "__qualname__", type(value).__qualname__) if callable(value) else value

@@ -1,5 +1,6 @@
-"""Rebuilds the bundled models: `python -m metamers.training.bundled NAME [FOLDER]`."""
+"""Rebuilds the bundled models: `python -m metamers.training.bundled [NAME ...] [--folder FOLDER]`."""
 
+import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -78,12 +79,16 @@ without a download; it has seen nothing but pictograms and says nothing about ph
 
 
 def main() -> None:
-    """Rebuild the models named on the command line, or all, into the package or the folder given last."""
-    names = [a for a in sys.argv[1:] if a in RECIPES] or list(RECIPES)
-    folders = [a for a in sys.argv[1:] if a not in RECIPES]
+    """Rebuild the models named, or all, into the package or another folder."""
+    parser = argparse.ArgumentParser(prog="python -m metamers.training.bundled", description=main.__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RECIPES))
+    parser.add_argument("--folder", type=Path, default=WEIGHTS)
+    given = parser.parse_args()
+    if unknown := sorted(set(given.names) - set(RECIPES)):
+        parser.error(f"no bundled model {unknown[0]!r}; choose from {', '.join(RECIPES)}")
     torch.set_num_threads(1)  # so that the weights do not depend on the number of cores
-    for name in names:
-        score = rebuild(name, Path(folders[0]) if folders else WEIGHTS)
+    for name in given.names or RECIPES:
+        score = rebuild(name, given.folder)
         print(f"{name}: {score:.2%} of {TEST_IMAGES} fresh pictograms", file=sys.stderr)
 
 

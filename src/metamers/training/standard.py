@@ -1,5 +1,6 @@
 """Standard training: the cross-entropy of the labels, nothing else."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,12 +11,16 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """SGD with Nesterov momentum and a one-cycle learning rate (Smith & Topin, 2019, arXiv:1708.07120)."""
+    """SGD with Nesterov momentum and a one-cycle learning rate (Smith & Topin, 2019, arXiv:1708.07120).
+
+    As the learning rate rises to `learning_rate`, the momentum falls to `momentum_at_peak`, and both go back.
+    """
 
     epochs: int
     batch_size: int = 128
     learning_rate: float = 0.1
-    momentum: float = 0.9
+    momentum: float = 0.95
+    momentum_at_peak: float = 0.85
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
     seed: int = 0
@@ -40,7 +45,12 @@ def train_standard(
     )
     steps = len(images) // recipe.batch_size
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, epochs=recipe.epochs, steps_per_epoch=steps
+        optimizer,
+        recipe.learning_rate,
+        epochs=recipe.epochs,
+        steps_per_epoch=steps,
+        base_momentum=recipe.momentum_at_peak,
+        max_momentum=recipe.momentum,
     )
     network.train()
     for epoch in range(recipe.epochs):
@@ -54,8 +64,8 @@ def train_standard(
             schedule.step()
             total += loss.detach()
         mean = float(total) / steps
-        if mean != mean:
-            raise ValueError(f"the loss of epoch {epoch + 1} is not a number; lower the learning rate")
+        if not math.isfinite(mean):
+            raise ValueError(f"the loss of epoch {epoch + 1} is not finite; lower the learning rate")
         report(epoch + 1, mean)
     network.eval()
 

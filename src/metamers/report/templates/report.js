@@ -31,8 +31,11 @@
   const PAGE = 100;
   const measure = (name, digits) => (cell) => {
     const td = make("td", undefined, "n");
-    td.append(number(cell[name], digits));
-    if (cell[`null_${name}`] !== null) td.append(" ", make("small", `> ${number(cell[`null_${name}`], digits)}`));
+    const value = cell[name], limit = cell[`null_${name}`];
+    td.append(number(value, digits));
+    if (value !== null && limit !== null) {
+      td.append(" ", make("small", `${value > limit ? ">" : "\u2264"} ${number(limit, digits)}`));
+    }
     return td;
   };
   const COLUMNS = [
