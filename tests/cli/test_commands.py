@@ -223,7 +223,19 @@ def test_progress_lines_where_there_is_no_terminal(capsys, monkeypatch):
     with progress() as update:
         for done in range(4):
             update(done, 4, "net 1")
-    assert capsys.readouterr().err.splitlines() == [" 25 %  33 s left  net 1", " 75 %  10 s left  net 1"]
+    assert capsys.readouterr().err.splitlines() == [" 25 %  30 s left  net 1", " 75 %  10 s left  net 1"]
+
+
+def test_what_a_resumed_run_skips_tells_nothing_of_the_remaining_time(capsys, monkeypatch):
+    times = iter((0.0, 1.0, 2.0, 130.0, 141.0))
+    monkeypatch.setattr("time.monotonic", lambda: next(times))
+    with progress() as update:
+        for done in (0, 90, 91, 92):
+            update(done, 100, "net 1")
+    assert capsys.readouterr().err.splitlines() == [
+        " 91 %  remaining time unknown yet  net 1",
+        " 92 %  88 s left  net 1",
+    ]
 
 
 def test_a_closed_pipe_is_no_error():

@@ -24,7 +24,7 @@ def broken_off(arguments: tuple[str, ...], number: signal.Signals, cwd: Path) ->
         stderr=subprocess.PIPE,
         text=True,
         cwd=cwd,
-        env={**os.environ, "SECONDS_A_PASS": "0.01"},
+        env={**os.environ, "SECONDS_A_PASS": "0.05"},
     )
     limit = time.monotonic() + 120
     while not list(cwd.glob("run/batches/*.json")):

@@ -229,9 +229,15 @@ def test_an_error_does_not_stop_the_others(make_model, make_stimuli, with_hole):
 
 
 def test_a_missing_relu_is_said(make_model, make_stimuli):
-    assert synthesize(make_model(), make_stimuli(1), "block", steps=1).notes == ()
-    (note,) = synthesize(make_model(), make_stimuli(1), "fc", steps=1, relu_gradient="identity").notes
+    null = make_stimuli(50, seed=1)
+    assert synthesize(make_model(), make_stimuli(1), "block", steps=1, null=null).notes == ()
+    (note,) = synthesize(make_model(), make_stimuli(1), "fc", steps=1, null=null, relu_gradient="identity").notes
     assert "does not end in a ReLU" in note
+
+
+def test_a_missing_null_is_said(make_model, make_stimuli):
+    (note,) = synthesize(make_model(), make_stimuli(1), "block", steps=1, null=make_stimuli(49, seed=1)).notes
+    assert note == "no null distribution: give null= with 50 different stimuli, or make 200 at once"
 
 
 def test_compiling_and_layout_are_passed_on(make_model, make_stimuli, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
@@ -10,6 +11,7 @@ from typing import Any, TextIO
 Update = Callable[[float, float, str], None]
 
 _LINE_EVERY = 10.0  # seconds between plain progress lines, where stderr is no terminal
+_SPEED_OVER = 120.0  # seconds whose speed tells the remaining time: what a resumed run skips takes none
 
 
 _results: TextIO | None = None  # where results go while everything else that is printed goes to stderr
@@ -64,14 +66,20 @@ def progress() -> Iterator[Update]:
 
 
 def _lines() -> Update:
-    start = last = time.monotonic()
+    last = time.monotonic()
+    seen: deque[tuple[float, float]] = deque()  # times and the work that was done by then
 
     def update(done: float, total: float, what: str) -> None:
         nonlocal last
         now = time.monotonic()
+        seen.append((now, done))
+        while now - seen[0][0] > _SPEED_OVER:
+            seen.popleft()
         if now - last >= _LINE_EVERY:
             last = now
-            left = f"{(now - start) / done * (total - done):.0f} s left" if done else "remaining time unknown yet"
+            then, before = seen[0]
+            speed = (done - before) / (now - then) if now > then else 0
+            left = f"{(total - done) / speed:.0f} s left" if speed else "remaining time unknown yet"
             say(f"{100 * done / total:3.0f} %  {left}  {what}")
 
     return update

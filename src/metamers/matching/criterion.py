@@ -9,6 +9,7 @@ from torch import Tensor
 from metamers.errors import MetamersError, nearest
 from metamers.matching.measures import MEASURES
 from metamers.matching.null import QUANTILES, NullDistribution
+from metamers.store import PERFECT_CORRELATION
 
 
 class Evidence(Protocol):
@@ -74,12 +75,10 @@ def exceeds(measure: str, values: Tensor, limit: float) -> Tensor:
     A perfect correlation cannot be exceeded: where the null's limit is 1 (within 1e-6; a stage of few units ranks some
     pairs of images alike), a correlation of 1 is enough.
     """
-    if measure != "snr_db" and limit >= _PERFECT:
-        return values >= _PERFECT
-    return values > limit
+    above = values > limit
+    return above if measure == "snr_db" else above | (values >= PERFECT_CORRELATION)
 
 
-_PERFECT = 1 - 1e-6
 _COST = {"pearson_r": 0, "snr_db": 1, "spearman_rho": 2}
 
 

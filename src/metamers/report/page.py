@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -24,7 +25,7 @@ from metamers.report.summaries import (
     table_data,
     verdicts,
 )
-from metamers.store import slug, write_whole
+from metamers.store import PERFECT_CORRELATION, slug, write_whole
 
 
 def write_report(run: Path, *, standalone: bool = False) -> Path:
@@ -88,9 +89,17 @@ def _render(results: Results, standalone: bool) -> str:
     )
 
 
+def _is_above(cell: Mapping[str, Any], measure: str) -> bool:
+    """Whether a measure lies above its null's maximum, or is a correlation of 1, than which there is nothing higher."""
+    value = cell[measure]
+    if value is None:
+        return False
+    return bool(value > cell[f"null_{measure}"] or (measure != "snr_db" and value >= PERFECT_CORRELATION))
+
+
 def _nulls(results: Results) -> dict[str, Any]:
     judged = [c for c in results.cells if c["null_snr_db"] is not None]
-    above = [c for c in judged if all(c[m] is not None and c[m] > c[f"null_{m}"] for m in MEASURES)]
+    above = [c for c in judged if all(_is_above(c, measure) for measure in MEASURES)]
     models = []
     for model, stages in results.stages.items():
         if not any((model, stage) in results.nulls for stage in stages):

@@ -94,7 +94,8 @@ def provenance(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
     study = dict(results.study)
     groups = []
     for model in study.pop("models", None) or []:
-        groups.append((f"Model {model.get('name', '')}".strip(), flat(model)))
+        shown = model | {"weights": model.get("weights") or "the source's own"}
+        groups.append((f"Model {model.get('name', '')}".strip(), flat(shown)))
     for key, title in (("stimuli", "Stimuli"), ("null_stimuli", "Stimuli of the null"), ("recipe", "Recipe")):
         value = study.pop(key, None)
         if value:

@@ -3,9 +3,10 @@
 from metamers.store.cell import Cell, slug
 from metamers.store.files import read_json, sha256, write_json, write_whole
 from metamers.store.store import Record, Store, record_id
-from metamers.store.tables import build_tables, chances, matches, read_table
+from metamers.store.tables import PERFECT_CORRELATION, build_tables, chances, matches, read_table
 
 __all__ = [
+    "PERFECT_CORRELATION",
     "Cell",
     "Record",
     "Store",

@@ -147,5 +147,7 @@ def _first_difference(old: Any, new: Any, where: str = "") -> str | None:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, list | Mapping):
+        return f"{len(value)} entries"
     text = str(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -19,6 +19,9 @@ RESPONSES = (*KEYS, "observer", "observer_kind", "participant", "label", "respon
 CONTROLS = ("control", *RESPONSES)
 NULL = ("model", "stage", "set", "measure", "n_images", "n_pairs", "n_zero", "max", "q999", "q99", "q50")
 
+PERFECT_CORRELATION = 1 - 1e-6
+"""A correlation from here on counts as 1. None exceeds it: where even the null's maximum is 1, it is enough."""
+
 _QUANTILES = (("q999", "0.999"), ("q99", "0.99"), ("q50", "0.5"))
 
 _TYPES = {

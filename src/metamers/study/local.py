@@ -44,6 +44,8 @@ def run_local(
     store.begin(describe_study(tasks, settings, command))
     for note in dict.fromkeys(note for task in tasks for note in (*task.model.notes, *_null_notes(task, settings))):
         say(note)
+    if there := sum(len(batch["cells"]) for batch in store.batches()):
+        say(f"{there} cells are there already and are not made again")
     total = sum(len(task.representations) * _batches_per_stage(task, settings) for task in tasks)
     done = 0
     for task in tasks:
@@ -54,8 +56,9 @@ def run_local(
             progress(done, total, f"{what}: null")
             null = _null(store, task, representation, settings, _within_null(progress, done, total, what))
             for batch in cut_batches(task, settings, null.key, representation):
+                part = f"{what}, batch {done + 1} of {total}"
                 if not store.has_batch(batch.id):
-                    _make(store, batch, settings, references, null, _within_batch(progress, done, total, what))
+                    _make(store, batch, settings, references, null, _within_batch(progress, done, total, part))
                 done += 1
                 progress(done, total, what)
     build_tables(store)
@@ -68,7 +71,7 @@ def _within_null(progress: Progress, done: int, total: int, what: str) -> Callab
 
 def _within_batch(progress: Progress, done: int, total: int, what: str) -> Callable[[int, int, int], None]:
     """The progress within a batch, given step, limit and stimuli left."""
-    return lambda step, limit, active: progress(done + step / limit, total, f"{what}: {active} left")
+    return lambda step, limit, active: progress(done + step / limit, total, f"{what}: {active} stimuli sought")
 
 
 def _batches_per_stage(task: ModelTask, settings: Settings) -> int:

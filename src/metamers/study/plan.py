@@ -114,6 +114,7 @@ def describe_study(tasks: Sequence[ModelTask], settings: Settings, command: str)
         ],
         "stimuli": {
             **{"spec": stimuli.name, "n": len(stimuli), "hash": stimuli.set_hash()},
+            "preparation": "shorter side resized (antialiased bicubic) and center crop, where not of the input's size",
             "labels_hash": sha256(json.dumps([stimuli.ids, stimuli.labels]).encode()),
         },
         "null_stimuli": None if null is None else {"spec": null.name, "n": len(null), "hash": null.set_hash()},

@@ -42,8 +42,8 @@ class Result:
     must be said of how they were made.
     """
 
-    signals: Tensor
-    raw: Tensor
+    signals: Tensor = field(repr=False)
+    raw: Tensor = field(repr=False)
     matches: "pd.DataFrame"
     cells: list[dict[str, Any]] = field(repr=False)
     null: NullDistribution | None = field(repr=False)

@@ -34,7 +34,7 @@
     const value = cell[name], limit = cell[`null_${name}`];
     td.append(number(value, digits));
     if (value !== null && limit !== null) {
-      td.append(" ", make("small", `${value > limit ? ">" : "\u2264"} ${number(limit, digits)}`));
+      td.append(" ", make("small", `${value > limit ? ">" : name !== "snr_db" && value >= 1 ? "=" : "\u2264"} ${number(limit, digits)}`));
     }
     return td;
   };
