@@ -235,6 +235,15 @@ def test_a_missing_relu_is_said(make_model, make_stimuli):
     assert "does not end in a ReLU" in note
 
 
+def test_start_is_a_kind_of_noise_or_signals(make_model, make_stimuli):
+    model, stimuli = make_model(), make_stimuli(1)
+    plain, pink, given = (
+        synthesize(model, stimuli, "block", steps=1, **start) for start in ({}, {"start": "pink"}, {"start": stimuli})
+    )
+    assert not torch.equal(plain.raw, pink.raw)
+    assert given.matches.snr_db[0] > pink.matches.snr_db[0]
+
+
 def test_a_missing_null_is_said(make_model, make_stimuli):
     (note,) = synthesize(make_model(), make_stimuli(1), "block", steps=1, null=make_stimuli(49, seed=1)).notes
     assert note == "no null distribution: give null= with 50 different stimuli, or make 200 at once"

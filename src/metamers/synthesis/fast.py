@@ -12,7 +12,7 @@ FAST = Recipe(
     keep_best=True,
     loss="norm",
     start="noise",
-    start_std=0.01,
+    start_std=0.03,
     relu_gradient="identity",
 )
 """Limited-memory BFGS, a fifteenth of the published steps at most."""

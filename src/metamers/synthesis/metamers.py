@@ -63,7 +63,7 @@ def synthesize(
     stage_weights: Sequence[float] = (),
     channels: Sequence[int] | None = None,
     tokens: Sequence[int] | None = None,
-    start: StimulusSet | None = None,
+    start: StimulusSet | str | None = None,
     batch_size: int = 16,
     progress: Progress = lambda step, limit, active: None,
     **options: Any,
@@ -73,7 +73,7 @@ def synthesize(
     recipe: `fast`, `feather2023`, `feather2023-scaled`, or a `Recipe`; `options` change its fields. null: the stimuli
     whose pairs give the null distribution, or one already computed; by default `stimuli` themselves where at least 200
     are different, else the verdict is `no null`. criterion: by default all measures above the null's maximum and, for a
-    model with a decision, the same decision. start: signals to start from in place of noise, one for each stimulus.
+    model with a decision, the same decision. start: `noise` or `pink`, or signals to start from, one for each stimulus.
 
     Raises MetamersError for an unknown stage, recipe or option, for stimuli that do not fit the model, and for a null
     distribution of another model or stage.
@@ -84,6 +84,8 @@ def synthesize(
     >>> result.signals.shape, list(result.matches.verdict)
     (torch.Size([2, 3, 64, 64]), ['no null', 'no null'])
     """
+    if isinstance(start, str):
+        options["start"], start = start, None
     chosen = recipe_named(recipe).with_options(**options)
     representation = Representation(
         (stage,) if isinstance(stage, str) else tuple(stage),
