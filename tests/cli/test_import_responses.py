@@ -49,6 +49,19 @@ def test_model_vs_human(cli, run):
     assert {(row["observer"], row["participant"]) for row in rows} == {("human", "s1"), ("human", "s2")}
 
 
+def test_a_stimulus_may_have_another_suffix_than_the_runs_file(cli, run):
+    file = write("a.csv", HEADER, "s1,1,1,0.8,0,0,1,0_0.JPEG", "s1,1,2,0.8,0,0,natural,0_0")
+    assert cli("import-responses", run, file, "--no-report").code == 0
+    assert [row["stage"] for row in people(run)] == ["1", "natural"]
+
+
+def test_responses_that_are_no_label_and_missing_answers_are_said(cli, run):
+    file = write("a.csv", HEADER, "s1,1,1,0.8,kat,0,natural,0_0", "s1,1,2,0.8,0,0,1,0_0", "s1,1,3,0.8,na,1,1,1_1")
+    said = cli("import-responses", run, file, "--no-report").err
+    assert "note: no label of a stimulus: 'kat'; they count as wrong answers; --labels names the choices" in said
+    assert "note: 1 trials without an answer count as wrong" in said
+
+
 def test_the_same_file_is_imported_once(cli, run):
     file = write("a.csv", HEADER, "s1,1,1,0.85,0,0,natural,0_0.png")
     assert cli("import-responses", run, file, "--json", "--no-report").json["new"] == 1

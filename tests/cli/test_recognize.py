@@ -1,6 +1,7 @@
 """`metamers recognize`: models look at a run."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,16 @@ def test_models_name_metamers_and_references(cli, run):
     assert (run / "tables" / "recognition.csv").read_text().count("\n") == 5
     assert len(rows(run)) == 16
     assert cli("recognize", run, "--by", "nets.py:gray", "--json").json["observers"][0]["new"] == 0
+
+
+def test_cells_that_failed_do_not_count(cli, run):
+    record = next(run.glob("batches/*.json"))
+    batch = json.loads(record.read_text())
+    batch["cells"][0]["verdict"] = "failed"
+    record.write_text(json.dumps(batch))
+    said = cli("recognize", run, "--by", "nets.py:net", "--no-report", "--json").json
+    counts = {row["stage"]: (row["n"], row["n_excluded"]) for row in said["matrix"]}
+    assert counts == {"natural": (4, 0), "1": (3, 1)}
 
 
 def test_without_json_the_matrix_is_said(cli, run):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from metamers.cli.make import Several
 from metamers.cli.options import Json
-from metamers.cli.output import give_json, say
+from metamers.cli.output import give_json, say, say_note
 from metamers.errors import MetamersError
 
 
@@ -42,6 +42,7 @@ def import_responses(
     """
     from metamers.labels import label_space
     from metamers.observers import import_responses
+    from metamers.observers.model_observer import some
     from metamers.store import Store, build_tables
 
     if not files:
@@ -65,6 +66,11 @@ def import_responses(
         "no_answer": int(people["response"].isna().sum()),
         **{"responses": str(store.folder / "tables" / "responses.csv"), "report": None if page is None else str(page)},
     }
+    strange = sorted(set(people["response"].dropna()) - set(table["label"].dropna()))
+    if strange and not labels:
+        say_note(f"no label of a stimulus: {some(strange)}; they count as wrong answers; --labels names the choices")
+    if summary["no_answer"]:
+        say_note(f"{summary['no_answer']} trials without an answer count as wrong")
     if json:
         give_json(summary)
     else:

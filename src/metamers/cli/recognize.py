@@ -96,10 +96,14 @@ def _finish(store: "Store", tables: "dict[str, pd.DataFrame]", new: dict[str, in
     from metamers.store import chances, write_whole
 
     responses = pd.concat([tables["responses"], tables["controls"]]) if len(tables["controls"]) else tables["responses"]
+    matches = tables["matches"]
+    failed = set(matches.cell[matches.verdict.isin(["failed", "error"])])
     stages = {entry["name"]: entry["stages"] for entry in store.study()["models"]}
-    matrix = recognition_by_stage(responses, stages=stages)
+    matrix = recognition_by_stage(responses, stages=stages, exclude=failed)
     matrix["chance"] = matrix["observer"].map(chances(store))
-    balanced = balanced_accuracy(responses)[["model", "stage", "observer", "balanced_accuracy"]]
+    balanced = balanced_accuracy(responses[~responses.cell.isin(failed)])[
+        ["model", "stage", "observer", "balanced_accuracy"]
+    ]
     matrix = matrix.merge(balanced, how="left", on=["model", "stage", "observer"])
     write_whole(store.folder / "tables" / "recognition.csv", matrix.to_csv(index=False).encode())
     observers = []

@@ -95,6 +95,5 @@ def _statement(summary: dict[str, Any]) -> str:
     if not n:
         return "no published row could be compared"
     agree = n - len(summary["disagreements"])
-    return (
-        f"{agree} of {n} published rows agree; largest relative difference {summary['largest_relative_difference']:.1e}"
-    )
+    largest = summary["largest_relative_difference"]
+    return f"{agree} of {n} published ANOVA rows agree; largest relative difference {largest:.1e}"

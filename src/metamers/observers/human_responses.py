@@ -67,9 +67,9 @@ class _Lookup:
     def find(self, trial: Trial, file: TrialFile) -> Record:
         if trial.stimulus in self._exact:
             return self._exact[trial.stimulus]
-        found = self._named.get(trial.stimulus) or self._named.get(PurePosixPath(trial.stimulus).name) or []
-        if trial.condition in self._conditions:
-            found = [stimulus for stimulus in found if trial.condition in _conditions(stimulus)]
+        path, found = PurePosixPath(trial.stimulus), list[Record]()
+        for name in (trial.stimulus, path.name, path.stem):
+            found = found or self._of_condition(self._named.get(name, []), trial.condition)
         if len(found) == 1:
             return found[0]
         where = f"{trial.stimulus!r}" + (f" in condition {trial.condition!r}" if trial.condition else "")
@@ -80,6 +80,11 @@ class _Lookup:
         raise file.error(
             trial.row, "stimulus", f"{where} may be {cells}; give its file, or a condition: MODEL/STAGE or natural"
         )
+
+    def _of_condition(self, stimuli: list[Record], condition: str | None) -> list[Record]:
+        if condition not in self._conditions:
+            return stimuli
+        return [stimulus for stimulus in stimuli if condition in _conditions(stimulus)]
 
 
 def _conditions(stimulus: Record) -> tuple[str, ...]:
