@@ -112,6 +112,12 @@ def test_constant_data_have_no_p():
     assert np.isnan(test.p) and "undefined" in test.note
 
 
+def test_subjects_that_are_all_alike_have_no_p():
+    for effect in ("kind", "kind:stage"):
+        test = permute(design(np.tile([0.9, 0.8, 0.35], (20, 1)), [0, 1] * 10), effect, n_permutations=100)
+        assert np.isnan(test.p) and "undefined" in test.note
+
+
 def test_what_cannot_be_permuted_is_refused():
     d = design(random(0, 6, 3), [0, 1] * 3)
     for effect, said in (

@@ -231,6 +231,16 @@ def test_correlations_are_symmetric_and_bounded(pairs):
         assert figures[name] == pytest.approx(swapped[name])
 
 
+def test_means_that_rounding_sets_apart_are_ties():
+    apart = [0.1 + 0.2, 0.3, 0.5, 0.7]
+    assert apart[0] != apart[1]
+    equal = analysis.correlations([0.3, 0.3, 0.5, 0.7], [1, 2, 4, 3])
+    figures = analysis.correlations(apart, [1, 2, 4, 3])
+    for name in ("spearman_rho", "kendall_tau", "kendall_p"):
+        assert figures[name] == pytest.approx(equal[name], abs=1e-12)
+    assert "does not vary" in analysis.correlations([0.1 + 0.2, 0.3, 0.3], [1, 2, 4])["note"]
+
+
 def test_robustness_against_recognizability():
     recognizability = pd.DataFrame({"model": list("abcd"), "recognizability": [0.1, 0.4, 0.3, 0.8]})
     robustness = pd.DataFrame(
