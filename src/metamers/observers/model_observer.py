@@ -49,13 +49,18 @@ class ModelObserver:
 
 
 def model_observer(
-    store: Store, model: StagedModel, space: LabelSpace | None = None, decision: str = "first"
+    store: Store,
+    model: StagedModel,
+    space: LabelSpace | None = None,
+    decision: str = "first",
+    *,
+    beside: Iterable[ModelObserver] = (),
 ) -> ModelObserver:
     """`model` as an observer of a run; `space` None is the model's own labels.
 
-    A model that made the run's metamers, or has answered before, keeps the name that it has there, however it is named
-    now; one that shares its name with another takes six digits of its weights' hash into it. A model that takes any
-    input size takes that of the first stimulus.
+    A model that has answered before, or is one of those `beside` it, keeps the name that it has there, however it is
+    named now; one that shares its name with another takes six digits of its weights' hash into it. A model that takes
+    any input size takes that of the first stimulus.
     Raises MetamersError for a run without metamers, a model without a decision, and outputs that are not the space's.
     """
     if decision not in DECISIONS:
@@ -69,7 +74,7 @@ def model_observer(
     space = space or identity(model.classes, shape[0], model.name)
     space.require_outputs(shape[0], model.name)
     fingerprint = _fingerprint(model)
-    return ModelObserver(_name(store, model, fingerprint), model, space, decision, fingerprint)
+    return ModelObserver(_name(store, model, fingerprint, beside), model, space, decision, fingerprint)
 
 
 def require_scored(store: Store, observer: ModelObserver) -> None:
@@ -180,14 +185,15 @@ def _stimulus_set(store: Store, stimuli: list[Record]) -> StimulusSet:
     )
 
 
-def _name(store: Store, model: StagedModel, fingerprint: str) -> str:
+def _name(store: Store, model: StagedModel, fingerprint: str, beside: Iterable[ModelObserver]) -> str:
     digest = model.weights_hash()
-    records = [record for record in store.responses() if "weights_hash" in record]
-    for record in records:
-        if (record["weights_hash"], record["fingerprint"]) == (digest, fingerprint):
-            return str(record["observer"])
+    known = [(r["observer"], r["weights_hash"], r["fingerprint"]) for r in store.responses() if "weights_hash" in r]
+    known += [(other.name, other.model.weights_hash(), other.fingerprint) for other in beside]
+    for name, *same in known:
+        if same == [digest, fingerprint]:
+            return str(name)
     names = {entry["name"]: entry["weights_hash"] for entry in store.study().get("models") or []}
-    names |= {record["observer"]: record["weights_hash"] for record in records}
+    names |= {name: weights for name, weights, _ in known}
     return model.name if names.get(model.name, digest) == digest else f"{model.name}#{digest[:6]}"
 
 
