@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metamers import analysis
@@ -178,6 +178,17 @@ def test_merit_is_1_for_perfect_metamers_and_the_area_below_otherwise(make_respo
     assert (row["n_stages"], row["n_observers"], row["n_references"]) == (3, 1, 16)
 
 
+def test_merit_is_against_what_the_observers_of_a_stage_reach(make_responses):
+    # The weak observer is right as often about metamers as about natural stimuli, but saw the first stage only.
+    def right(model, stage, observer, i):
+        return None if observer == "weak" and stage in ("layer2", "output") else float(observer != "weak" or i % 2)
+
+    observers = [("strong", "model"), ("weak", "model")]
+    for chance in (0.25, {"strong": 0.25, "weak": 0.1}):
+        row = row_of(analysis.figure_of_merit(make_responses(observers=observers, right=right), chance=chance))
+        assert row["merit"] == pytest.approx(1) and row["n_observers"] == 2
+
+
 def test_merit_needs_other_observers_above_chance(make_responses):
     with pytest.raises(MetamersError, match="no other observer saw both"):
         analysis.figure_of_merit(make_responses(observers=[("net", "model")]))
@@ -194,6 +205,14 @@ def test_runs_are_compared_by_merit(make_responses):
     assert table["difference_high"][1] < 0
     with pytest.raises(MetamersError, match="^two: no other observer"):
         analysis.compare_runs({"one": make_responses(), "two": make_responses(observers=[("net", "model")])})
+
+
+def test_chance_is_that_of_each_run(make_responses):
+    runs = {"two": make_responses(right=falls), "many": make_responses(right=falls)}
+    chance = {"two": {"other": 0.5}, "many": {"other": 0.01}}
+    merits = analysis.compare_runs(runs, chance=chance)["merit"].tolist()
+    assert merits == [analysis.figure_of_merit(runs[name], chance=chance[name])["merit"].item() for name in runs]
+    assert merits[0] < merits[1]
 
 
 def test_confusions_and_balanced_accuracy(make_responses):
@@ -219,6 +238,7 @@ def test_people_against_other_models(make_responses):
         analysis.human_model_relation(analysis.human_model_points(make_responses()))
 
 
+@settings(deadline=None)  # the first call imports scipy
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=12))
 def test_correlations_are_symmetric_and_bounded(pairs):
     x, y = [p[0] for p in pairs], [p[1] for p in pairs]

@@ -316,7 +316,7 @@ def _merits(runs: tuple[Path, ...], observers: str | None, resamples: int) -> "p
     return compare_runs(
         {str(r.store.folder): _responses(r) for r in results},
         stages={str(r.store.folder): r.stages for r in results},
-        chance={name: chance for r in results for name, chance in chances(r.store).items()},
+        chance={str(r.store.folder): chances(r.store) for r in results},
         observer_kind=observers,
         n_resamples=resamples,
     )
