@@ -123,6 +123,18 @@ def test_reliability_is_high_where_people_agree_and_low_where_they_guess(make_re
         analysis.split_half_reliability(make_responses(observers=[PEOPLE], participants=2))
 
 
+def test_reliability_is_spearman_and_browns_and_undefined_of_opposites(make_responses):
+    responses = make_responses(observers=[PEOPLE], participants=6, right=lambda *_: 0.5, n=4)
+    row = row_of(analysis.split_half_reliability(responses, n_splits=50))
+    assert row["reliability"] == pytest.approx(2 * row["r"] / (1 + row["r"]))
+    assert row["ci_low"] <= row["reliability"] <= row["ci_high"]
+    four = make_responses(observers=[PEOPLE], participants=4, n=4)
+    # Whoever is right at the first stage is wrong elsewhere: some halves are each other's opposites.
+    four["correct"] = four["participant"].isin(["p0", "p1"]) == (four["stage"] == "natural")
+    row = row_of(analysis.split_half_reliability(four, n_splits=50))
+    assert row["r"] == pytest.approx(-1) and np.isnan(row["reliability"])
+
+
 def test_idiosyncrasy_is_own_minus_other_by_relation(make_responses):
     table = analysis.idiosyncrasy(make_responses(observers=THREE, right=falls, n=100))
     row = row_of(table, stage="output")

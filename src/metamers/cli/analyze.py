@@ -77,9 +77,14 @@ def anova(
         if design == "repeated":
             made = scores[scores["model"].isin(["", *results.stages])]  # without controls
             return _anova(stage_by_model(made, observers, results.stages), None, permutations)
+        others = scores[scores["observer"] != scores["model"]].groupby("model")["observer_kind"].nunique()
+        models = [model for model in results.stages if others.get(model) == 2]
+        for model in results.stages if models else ():
+            if model not in models:
+                say_note(f"the metamers of {model} were not shown to both people and other models")
         of_model = [
             _anova(kind_by_stage(scores, model), "observer_kind", permutations).assign(model=model)
-            for model in results.stages
+            for model in models or results.stages  # of which the first says what is missing
         ]
         table = pd.concat(of_model)
         return table[["model", *table.columns.drop("model")]]
