@@ -99,22 +99,22 @@ def recognize(
     """Let `observer` name what a run shows, and store its responses; how many are new.
 
     A model answers in its own labels, a `ModelObserver` in its label space. The files are read as written and fitted to
-    the observer's input. What was answered before, in the same labels, is not asked again; answers in other labels are
-    replaced. Raises MetamersError as `model_observer` does.
+    the observer's input. What was answered before, in the same labels and at the same input size, is not asked again;
+    other answers are replaced. Raises MetamersError as `model_observer` does.
     """
     if isinstance(observer, StagedModel):
         observer = model_observer(store, observer)
     old = {record["id"]: record for record in store.responses() if record.get("observer") == observer.name}
     groups = _groups(shown(store, controls))
     total, done, n_new = sum(map(len, groups.values())), 0, 0
-    asked = []
+    asked, now = [], _asked(observer)
     for key, stimuli in groups.items():
         asked.append(record_id([*key, observer.name], ".".join(filter(None, (*key[:2], observer.name)))))
         n_new += _recognize_group(store, observer, stimuli, asked[-1], old.get(asked[-1]))
         done += len(stimuli)
         progress(done, total)
     for record in old.values():
-        if record["labels"] != observer.space.name and record["id"] not in asked:
+        if record["id"] not in asked and {key: record.get(key) for key in now} != now:
             store.drop_responses(record["id"])
     return n_new
 
@@ -145,11 +145,17 @@ def _groups(stimuli: Iterable[Record]) -> dict[tuple[str, ...], list[Record]]:
     return groups
 
 
-def _recognize_group(store: Store, observer: ModelObserver, stimuli: list[Record], id_: str, old: Record | None) -> int:
-    asked = {
+def _asked(observer: ModelObserver) -> Record:
+    """What an observer's answers depend on, besides the stimuli."""
+    return {
         **{"observer": observer.name, "weights_hash": observer.model.weights_hash(), "labels": observer.space.name},
         **{"decision": observer.decision, "n_labels": len(observer.space.labels)},
+        "input_size": list(observer.model.input_size or ()),
     }
+
+
+def _recognize_group(store: Store, observer: ModelObserver, stimuli: list[Record], id_: str, old: Record | None) -> int:
+    asked = _asked(observer)
     known: dict[tuple[str, str], Record] = {}
     if old is not None and {key: old.get(key) for key in asked} == asked:
         known = {(row["cell"], row["sha256"]): row for row in old["responses"]}
