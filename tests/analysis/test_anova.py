@@ -167,6 +167,21 @@ def test_constant_data_leave_f_undefined_and_say_so():
         assert (effects["note"] == "F is undefined: the error term has no variance").all()
 
 
+@pytest.mark.parametrize("n", [5, 7, 20])
+@pytest.mark.parametrize("stages", [(0.1, 0.7, 0.3), (0.9, 0.8, 0.35)])
+def test_subjects_that_are_all_alike_leave_f_undefined(stages, n):
+    values = np.tile(stages, (n, 1))
+    for table in (repeated(one_factor(values)), mixed(grouped(values, ["a", *"b" * (n - 1)]))):
+        assert table["F"].isna().all()
+
+
+def test_a_large_mean_costs_no_digits():
+    values, kinds = random(6, 8, 3), list("aaabbbbb")
+    far = mixed(grouped(values + 2.0**20, kinds)).drop(index="(Intercept)")
+    near = mixed(grouped(values, kinds)).drop(index="(Intercept)")
+    np.testing.assert_allclose(far[FIGURES].astype(float), near[FIGURES].astype(float), rtol=1e-8)
+
+
 @pytest.mark.parametrize(("f", "df1", "df2"), [(8484.4, 1, 38), (2e3, 9, 342), (3300.0, 9.37, 300.4), (1.3, 2.5, 7.7)])
 def test_tails_are_exact_where_they_are_tiny(f, df1, df2):
     mpmath = pytest.importorskip("mpmath")

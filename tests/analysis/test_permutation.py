@@ -86,14 +86,22 @@ def test_random_p_values_are_near_the_exact_one():
 
 
 def test_conventions_count_ties_as_they_say():
-    # Every rearrangement of two stages of one amount each gives F of the same few values: ties.
-    d = design(np.tile([[0.0, 1.0]], (16, 1)) + np.arange(16)[:, None] % 2 * 0.25 * np.array([[1, 0]]))
+    # F depends on how many of 16 differences of one size are positive: 12 here.
+    signs = np.array([1] * 12 + [-1] * 4)
     p = {
-        c: permute(d, "(Intercept):stage", n_permutations=4000, convention=c) for c in ("plus one", "at least", "more")
+        c: permute(design(signs[:, None] * [[0.0, 1.0]]), "(Intercept):stage", n_permutations=4000, convention=c).p
+        for c in ("plus one", "at least", "more")
     }
-    counted = p["at least"].p * 4000
-    assert p["plus one"].p == pytest.approx((1 + counted) / 4001) or counted <= 1
-    assert p["more"].p == 1 / 4000  # nothing is above the largest F there is
+    at_least, more = (2 * stats.binom.sf(k, 16, 0.5) for k in (11, 12))
+    for c, expected in (("at least", at_least), ("more", more)):
+        assert p[c] == pytest.approx(expected, abs=4 * np.sqrt(expected / 4000))
+    assert p["plus one"] == pytest.approx((1 + 4000 * p["at least"]) / 4001)
+
+
+def test_a_p_is_never_zero():
+    d = design(np.tile([[0.0, 1.0]], (16, 1)) + 0.1 * random(0, 16, 2))
+    for c, p in (("plus one", 1 / 101), ("at least", 1 / 100), ("more", 1 / 100)):
+        assert permute(d, "(Intercept):stage", n_permutations=100, convention=c).p == p
 
 
 def test_the_seed_alone_decides():
@@ -110,6 +118,12 @@ def test_row_order_and_names_do_not_change_f():
 def test_constant_data_have_no_p():
     test = permute(design(np.ones((5, 3))), "(Intercept):stage")
     assert np.isnan(test.p) and "undefined" in test.note
+
+
+def test_subjects_that_are_all_alike_have_no_p():
+    for effect in ("kind", "kind:stage"):
+        test = permute(design(np.tile([0.9, 0.8, 0.35], (20, 1)), [0, 1] * 10), effect, n_permutations=100)
+        assert np.isnan(test.p) and "undefined" in test.note
 
 
 def test_what_cannot_be_permuted_is_refused():

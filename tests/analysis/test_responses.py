@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metamers import analysis
@@ -123,6 +123,18 @@ def test_reliability_is_high_where_people_agree_and_low_where_they_guess(make_re
         analysis.split_half_reliability(make_responses(observers=[PEOPLE], participants=2))
 
 
+def test_reliability_is_spearman_and_browns_and_undefined_of_opposites(make_responses):
+    responses = make_responses(observers=[PEOPLE], participants=6, right=lambda *_: 0.5, n=4)
+    row = row_of(analysis.split_half_reliability(responses, n_splits=50))
+    assert row["reliability"] == pytest.approx(2 * row["r"] / (1 + row["r"]))
+    assert row["ci_low"] <= row["reliability"] <= row["ci_high"]
+    four = make_responses(observers=[PEOPLE], participants=4, n=4)
+    # Whoever is right at the first stage is wrong elsewhere: some halves are each other's opposites.
+    four["correct"] = four["participant"].isin(["p0", "p1"]) == (four["stage"] == "natural")
+    row = row_of(analysis.split_half_reliability(four, n_splits=50))
+    assert row["r"] == pytest.approx(-1) and np.isnan(row["reliability"])
+
+
 def test_idiosyncrasy_is_own_minus_other_by_relation(make_responses):
     table = analysis.idiosyncrasy(make_responses(observers=THREE, right=falls, n=100))
     row = row_of(table, stage="output")
@@ -178,6 +190,17 @@ def test_merit_is_1_for_perfect_metamers_and_the_area_below_otherwise(make_respo
     assert (row["n_stages"], row["n_observers"], row["n_references"]) == (3, 1, 16)
 
 
+def test_merit_is_against_what_the_observers_of_a_stage_reach(make_responses):
+    # The weak observer is right as often about metamers as about natural stimuli, but saw the first stage only.
+    def right(model, stage, observer, i):
+        return None if observer == "weak" and stage in ("layer2", "output") else float(observer != "weak" or i % 2)
+
+    observers = [("strong", "model"), ("weak", "model")]
+    for chance in (0.25, {"strong": 0.25, "weak": 0.1}):
+        row = row_of(analysis.figure_of_merit(make_responses(observers=observers, right=right), chance=chance))
+        assert row["merit"] == pytest.approx(1) and row["n_observers"] == 2
+
+
 def test_merit_needs_other_observers_above_chance(make_responses):
     with pytest.raises(MetamersError, match="no other observer saw both"):
         analysis.figure_of_merit(make_responses(observers=[("net", "model")]))
@@ -194,6 +217,14 @@ def test_runs_are_compared_by_merit(make_responses):
     assert table["difference_high"][1] < 0
     with pytest.raises(MetamersError, match="^two: no other observer"):
         analysis.compare_runs({"one": make_responses(), "two": make_responses(observers=[("net", "model")])})
+
+
+def test_chance_is_that_of_each_run(make_responses):
+    runs = {"two": make_responses(right=falls), "many": make_responses(right=falls)}
+    chance = {"two": {"other": 0.5}, "many": {"other": 0.01}}
+    merits = analysis.compare_runs(runs, chance=chance)["merit"].tolist()
+    assert merits == [analysis.figure_of_merit(runs[name], chance=chance[name])["merit"].item() for name in runs]
+    assert merits[0] < merits[1]
 
 
 def test_confusions_and_balanced_accuracy(make_responses):
@@ -219,6 +250,7 @@ def test_people_against_other_models(make_responses):
         analysis.human_model_relation(analysis.human_model_points(make_responses()))
 
 
+@settings(deadline=None)  # the first call imports scipy
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=12))
 def test_correlations_are_symmetric_and_bounded(pairs):
     x, y = [p[0] for p in pairs], [p[1] for p in pairs]
@@ -229,6 +261,16 @@ def test_correlations_are_symmetric_and_bounded(pairs):
     for name in ("pearson_r", "spearman_rho", "kendall_tau"):
         assert -1 - 1e-9 <= figures[name] <= 1 + 1e-9
         assert figures[name] == pytest.approx(swapped[name])
+
+
+def test_means_that_rounding_sets_apart_are_ties():
+    apart = [0.1 + 0.2, 0.3, 0.5, 0.7]
+    assert apart[0] != apart[1]
+    equal = analysis.correlations([0.3, 0.3, 0.5, 0.7], [1, 2, 4, 3])
+    figures = analysis.correlations(apart, [1, 2, 4, 3])
+    for name in ("spearman_rho", "kendall_tau", "kendall_p"):
+        assert figures[name] == pytest.approx(equal[name], abs=1e-12)
+    assert "does not vary" in analysis.correlations([0.1 + 0.2, 0.3, 0.3], [1, 2, 4])["note"]
 
 
 def test_robustness_against_recognizability():

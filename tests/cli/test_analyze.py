@@ -118,6 +118,14 @@ def test_several_runs_are_told_apart(cli, run_folder, tmp_path):
     assert "named twice" in cli("analyze", "merit", run_folder, run_folder).err
 
 
+def test_a_model_that_people_did_not_see_is_left_out_and_named(cli, run_folder):
+    rows = responses_of(run_folder)
+    respond(run_folder, [row for row in rows if not (row["participant"] and row["model"] == "deep")])
+    said = cli("analyze", "anova", run_folder, "--permutations", 0, "--json")
+    assert {row["model"] for row in said.json["rows"]} == {"net"} and len(said.json["rows"]) == 6
+    assert "note: the metamers of deep were not shown to both people and other models" in said.err
+
+
 def test_repeated_measures_of_stage_and_model(cli, run_folder):
     said = cli("analyze", "anova", run_folder, "--design", "repeated", "--permutations", 200, "--json")
     rows = {row["effect"]: row for row in said.json["rows"]}

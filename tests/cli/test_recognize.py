@@ -129,3 +129,18 @@ def test_two_models_of_one_name(cli, run):
     assert said["observers"][0]["observer"].startswith("net?weights=a#")
     assert len({row["observer"] for row in rows(run)}) == 3
     assert len(said["matrix"]) == 6
+
+
+def test_new_models_of_one_call_are_told_apart(cli, run):
+    source = (
+        "import torch\nfrom torch import nn\n\n\ndef net(seed={seed}):\n    torch.manual_seed(int(seed))\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4)), 8\n"
+    )
+    for name, seed in (("a", 31), ("b", 32)):
+        Path(f"{name}.py").write_text(source.format(seed=seed))
+    by = ("a.py:net", "b.py:net", "a.py:net:31", "b.py:net:32")
+    ended = cli("recognize", run, "--by", *by, "--no-report", "--json")
+    first, second = [seen["observer"] for seen in ended.json["observers"]]
+    assert first.startswith("net#") and second.startswith("net#") and first != second
+    assert f"a.py:net:31 is the same model as {first}; it is asked once" in ended.err
+    assert f"b.py:net:32 is the same model as {second}; it is asked once" in ended.err

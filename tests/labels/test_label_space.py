@@ -57,6 +57,11 @@ def test_the_two_decisions_differ_where_many_weak_outputs_outweigh_one():
     assert PETS.choose(logits, "mean-probability") == ["dog"]  # means: cat 0.165, dog 0.31
 
 
+def test_outputs_far_below_the_others_still_decide():
+    logits = np.array([[-900.0, -800.0, -900.0, 50.0]])
+    assert PETS.choose(logits, "mean-probability") == PETS.choose(logits, "first") == ["dog"]
+
+
 @given(arrays(np.float64, (3, 5), elements=st.floats(-50, 50)))
 def test_with_one_output_a_label_the_decisions_agree(logits):
     space = identity("abcde", 5)

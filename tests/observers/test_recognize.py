@@ -135,7 +135,9 @@ def test_answers_in_other_labels_replace_the_first(tmp_path):
     assert {record["n_labels"] for record in store.responses()} == {2}
     assert recognize(store, model_observer(store, model(), GROUPS, "mean-probability")) == 6
     assert recognize(store, model_observer(store, model(), GROUPS), controls=["start"]) == 9
-    assert recognize(store, model()) == 6  # the answers to the control, in other labels, go with the rest
+    assert recognize(store, model_observer(store, model(), GROUPS, "mean-probability")) == 6
+    assert len(build_tables(store)["controls"]) == 0  # the answers by the other decision go with the rest
+    assert recognize(store, model()) == 6
     assert len(responses(store)) == 6
 
 
@@ -194,6 +196,14 @@ def test_an_observer_of_another_input_size(tmp_path, size):
     store = run(tmp_path / "run", [model()], stimuli())
     assert recognize(store, model("other", size=size)) == 9
     assert responses(store).response.isin(CLASSES).all()
+
+
+def test_another_input_size_of_one_observer_is_asked_again(tmp_path):
+    store = run(tmp_path / "run", [model()], stimuli())
+    assert recognize(store, model("other", seed=1)) == 9
+    assert recognize(store, model("other", seed=1, size=12)) == 9
+    assert recognize(store, model("other", seed=1, size=12)) == 0
+    assert len(responses(store)) == 9
 
 
 def test_labels_of_digits_are_indices(tmp_path):

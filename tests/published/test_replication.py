@@ -147,7 +147,7 @@ def test_every_published_row_follows_from_the_published_data():
     assert max(row["difference"] for row in outcome.means) < 5.1e-7  # the six digits of the file
     figures = {row["modality"]: row for row in outcome.relations}
     if figures["audio"]["n_points"] == 81:
-        assert [round(v, 3) for v in figures["audio"]["ours"].values()] == [0.972, 0.813, 0.653]
+        assert [round(v, 3) for v in figures["audio"]["ours"].values()] == [0.972, 0.813, 0.654]
     if figures["vision"]["n_points"] == 113:
         assert [round(v, 3) for v in figures["vision"]["ours"].values()] == [0.833, 0.912, 0.748]
     for row in outcome.brain_score:

@@ -85,13 +85,13 @@ def sums_of_squares(z: Array, groups: Array) -> tuple[Array, Array, Array]:
     """
     n = groups.sum(axis=-2)  # [..., g]
     means = np.swapaxes(groups, -1, -2) @ z / n[..., None]  # [..., g, d]
-    of_groups = np.einsum("...g,...gd,...gd->...", n, means, means)
-    weighted = np.einsum("...g,...gd->...d", n, means)
-    between = of_groups - (weighted**2).sum(axis=-1) / n.sum(axis=-1)
-    error = np.einsum("...nd,...nd->...", z, z) - of_groups
-    common = means.mean(axis=-2)
-    intercept = (common**2).sum(axis=-1) * n.shape[-1] ** 2 / (1 / n).sum(axis=-1)
-    return intercept, np.maximum(between, 0), np.maximum(error, 0)
+    # Differences come before squares: differences of large sums would leave only what rounding makes of them.
+    from_all = means - np.einsum("...g,...gd->...d", n / n.sum(axis=-1, keepdims=True), means)[..., None, :]
+    between = np.einsum("...g,...gd,...gd->...", n, from_all, from_all)
+    residuals = z - groups @ means
+    error = np.einsum("...nd,...nd->...", residuals, residuals)
+    intercept = (means.mean(axis=-2) ** 2).sum(axis=-1) * n.shape[-1] ** 2 / (1 / n).sum(axis=-1)
+    return intercept, between, error
 
 
 def has_no_variance(error: ArrayLike, total: ArrayLike) -> NDArray[np.bool_]:

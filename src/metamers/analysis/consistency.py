@@ -77,8 +77,9 @@ def split_half_reliability(
     """How well half of the participants' proportions correct predict the other half's, over `items` (columns).
 
     One row: `n_participants, n_items`, `r` (the mean Pearson correlation of random halves), `reliability` (of all
-    participants, 2 r / (1 + r) of each split, averaged; Spearman and Brown, 1910), and the 95 % range of its splits,
-    `ci_low, ci_high`. Items that no participant of a half answered are left out of that split.
+    participants, 2 r / (1 + r) of that mean; Spearman and Brown, 1910), and the same of the 95 % range of the splits,
+    `ci_low, ci_high`. Items that no participant of a half answered are left out of that split, and splits in which one
+    half does not vary are left out. NaN where no split remains or the halves are opposites (r = -1).
 
     Raises MetamersError as `participant_scores` does, for fewer than 4 participants, and for fewer than 3 items.
     """
@@ -94,11 +95,16 @@ def split_half_reliability(
     halves = _halves(n_people, n_splits, seed)
     r = np.array([_correlation(right, count, half) for half in halves])
     r = r[np.isfinite(r)]
-    whole = 2 * r / (1 + r)
-    low, high = interval(whole)
-    row = {"n_participants": n_people, "n_items": n_items}
-    means = {"r": r.mean(), "reliability": whole.mean()} if len(r) else dict.fromkeys(("r", "reliability"), np.nan)
-    return pd.DataFrame([row | means | {"ci_low": low, "ci_high": high}])
+    mean = float(r.mean()) if len(r) else float("nan")
+    low, high = interval(r)
+    row: dict[str, object] = {"n_participants": n_people, "n_items": n_items, "r": mean}
+    row |= {"reliability": _of_all(mean), "ci_low": _of_all(low), "ci_high": _of_all(high)}
+    return pd.DataFrame([row])
+
+
+def _of_all(r: float) -> float:
+    """Spearman and Brown's reliability of both halves together."""
+    return 2 * r / (1 + r) if r > -1 + 1e-9 else float("nan")
 
 
 def _halves(n: int, n_splits: int, seed: int) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """One figure of merit per model: how much of its metamers others recognize, over all of its stages."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,10 @@ def figure_of_merit(
 
     At every stage, recognition is the unweighted mean of the proportions correct over all observers but the generating
     model (`observer_kind`: only people, or only models), scaled so that 0 is chance (`chance`: one for all, or by
-    observer; None: `chance_level`) and 1 is what the same observers reach on the natural stimuli. Depth is 0 for the
-    natural stimuli and 1 for the last stage, with stages in between at equal distances; the area is by the trapezoid
-    rule. So 1 means that metamers of every stage are recognized like natural stimuli, and 0 that none is recognized
-    better than by guessing.
+    observer; None: `chance_level`) and 1 is what the observers of this stage reach on the natural stimuli. Depth is 0
+    for the natural stimuli and 1 for the last stage, with stages in between at equal distances; the area is by the
+    trapezoid rule. So 1 means that metamers of every stage are recognized like natural stimuli, and 0 that none is
+    recognized better than by guessing.
 
     One row per model: `model, n_stages, n_observers, n_references, merit, ci_low, ci_high` (95 %, resampling
     references, the same for natural stimuli and all stages), `note`. Where observers are not above chance on natural
@@ -50,7 +51,7 @@ def compare_runs(
     runs: Mapping[str, pd.DataFrame],
     *,
     stages: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
-    chance: float | Mapping[str, float] | None = None,
+    chance: float | Mapping[str, Mapping[str, float]] | None = None,
     observer_kind: str | None = None,
     n_resamples: int = 1000,
     seed: int = 0,
@@ -58,13 +59,15 @@ def compare_runs(
     """The figures of merit of any number of runs (name to responses), each model's beside the first one's.
 
     The columns of `figure_of_merit` after `run`, then `difference, difference_low, difference_high`: from the first
-    row's, with its 95 % interval; runs with the same references resample them together. `stages` goes by run. Raises
-    what `figure_of_merit` does, naming the run.
+    row's, with its 95 % interval; runs with the same references resample them together. `stages` goes by run, and so
+    does `chance` by observer: one name may stand for other choices in another run. Raises what `figure_of_merit` does,
+    naming the run.
     """
     rows = []
     for name, responses in runs.items():
         try:
-            found = _merits(responses, (stages or {}).get(name, {}), chance, observer_kind, n_resamples, seed)
+            guessing = chance.get(name) if isinstance(chance, Mapping) else chance
+            found = _merits(responses, (stages or {}).get(name, {}), guessing, observer_kind, n_resamples, seed)
         except MetamersError as error:
             raise MetamersError(f"{name}: {error}") from None
         rows += [{"run": name} | row for row in found]
@@ -102,8 +105,7 @@ def _merits(
             order = list(dict.fromkeys([*order, *metamers["stage"]]))
             both = pd.concat([natural, metamers])
             both = both[both["observer"].isin(seen)]
-            level = float(np.mean([guessing[name] for name in seen]))
-            rows.append({"model": model} | _merit(both, [NATURAL, *order], references, weights, level))
+            rows.append({"model": model} | _merit(both, order, references, weights, guessing))
     if not rows:
         who = {"human": "person", "model": "other model"}.get(observer_kind or "", "other observer")
         raise MetamersError(
@@ -113,21 +115,35 @@ def _merits(
 
 
 def _merit(
-    table: pd.DataFrame, stages: Sequence[str], references: list[str], weights: Array, chance: float
+    table: pd.DataFrame,
+    stages: Sequence[str],
+    references: list[str],
+    weights: Array,
+    guessing: Mapping[str, float],
 ) -> dict[str, Any]:
-    curves = np.stack([_mean_recognition(table[table["stage"] == stage], references, weights) for stage in stages])
-    above = curves[0] - chance
-    with np.errstate(invalid="ignore", divide="ignore"):
-        scaled = np.where(above > 0, (curves - chance) / above, np.nan)
-    areas = ((scaled[1:] + scaled[:-1]) / 2).mean(axis=0)
+    scaled = [_scaled(table, stage, references, weights, guessing) for stage in (NATURAL, *stages)]
+    areas = np.mean([(left + right) / 2 for left, right in pairwise(scaled)], axis=0)
     low, high = interval(areas[1:])
     of_model = table[is_metamer(table)]
     return {
-        **{"n_stages": len(stages) - 1, "n_observers": of_model["observer"].nunique()},
+        **{"n_stages": len(stages), "n_observers": of_model["observer"].nunique()},
         **{"n_references": of_model["reference"].nunique(), "merit": float(areas[0]), "ci_low": low, "ci_high": high},
-        "note": "" if above[0] > 0 else "undefined: the observers are not above chance on natural stimuli",
+        "note": "" if np.isfinite(areas[0]) else "undefined: the observers are not above chance on natural stimuli",
         "draws": areas[1:],
     }
+
+
+def _scaled(
+    table: pd.DataFrame, stage: str, references: list[str], weights: Array, guessing: Mapping[str, float]
+) -> Array:
+    """Recognition at a stage, 0 for chance and 1 for what the observers of this stage reach on natural stimuli."""
+    here = table[table["stage"] == stage]
+    who = list(dict.fromkeys(here["observer"]))
+    chance = float(np.mean([guessing[name] for name in who]))
+    natural = table[(table["stage"] == NATURAL) & table["observer"].isin(who)]
+    above = _mean_recognition(natural, references, weights) - chance
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(above > 0, (_mean_recognition(here, references, weights) - chance) / above, np.nan)
 
 
 def _mean_recognition(table: pd.DataFrame, references: list[str], weights: Array) -> Array:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from metamers.analysis.designs import need_columns
 from metamers.analysis.scores import is_metamer, participant_scores
@@ -12,13 +12,16 @@ from metamers.errors import MetamersError
 
 CONSTANT = "undefined: one of the two does not vary"
 TOO_FEW = "undefined: fewer than 3 points"
+ROUNDING = 1e-12
+"""Relative to the largest value."""
 
 
 def correlations(x: ArrayLike, y: ArrayLike) -> dict[str, Any]:
     """`n, pearson_r, r_squared, pearson_p, spearman_rho, spearman_p, kendall_tau, kendall_p` of paired values, and
     `note`, which says why they are NaN where fewer than 3 pairs exist or a side is constant.
 
-    Kendall's tau is tau-b; p-values are two-sided.
+    Kendall's tau is tau-b; p-values are two-sided. Values that rounding sets apart (two means of the same proportions
+    in another order) are ties.
 
     >>> figures = correlations([1, 2, 3, 4], [1, 3, 2, 4])
     >>> [round(figures[name], 3) for name in ("r_squared", "spearman_rho", "kendall_tau")]
@@ -28,13 +31,23 @@ def correlations(x: ArrayLike, y: ArrayLike) -> dict[str, Any]:
 
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     names = ("pearson_r", "r_squared", "pearson_p", "spearman_rho", "spearman_p", "kendall_tau", "kendall_p")
-    note = TOO_FEW if len(a) < 3 else CONSTANT if np.ptp(a) == 0 or np.ptp(b) == 0 else ""
+    note = TOO_FEW if len(a) < 3 else CONSTANT if _ranks(a).max() == 0 or _ranks(b).max() == 0 else ""
     if note:
         return {"n": len(a), **dict.fromkeys(names, float("nan")), "note": note}
-    pearson, spearman, kendall = stats.pearsonr(a, b), stats.spearmanr(a, b), stats.kendalltau(a, b)
+    ranks = _ranks(a), _ranks(b)
+    pearson, spearman, kendall = stats.pearsonr(a, b), stats.spearmanr(*ranks), stats.kendalltau(*ranks)
     r = float(pearson.statistic)
     values = (r, r * r, pearson.pvalue, spearman.statistic, spearman.pvalue, kendall.statistic, kendall.pvalue)
     return {"n": len(a), **dict(zip(names, map(float, values), strict=True)), "note": ""}
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Places in increasing order, from 0, one place for values that differ by no more than rounding."""
+    order = np.argsort(values)
+    steps = np.diff(values[order]) > ROUNDING * np.abs(values).max()
+    places = np.zeros(len(values), dtype=np.int64)
+    places[order[1:]] = np.cumsum(steps)
+    return places
 
 
 def human_model_points(responses: pd.DataFrame) -> pd.DataFrame:

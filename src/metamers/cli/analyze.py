@@ -77,9 +77,14 @@ def anova(
         if design == "repeated":
             made = scores[scores["model"].isin(["", *results.stages])]  # without controls
             return _anova(stage_by_model(made, observers, results.stages), None, permutations)
+        others = scores[scores["observer"] != scores["model"]].groupby("model")["observer_kind"].nunique()
+        models = [model for model in results.stages if others.get(model) == 2]
+        for model in results.stages if models else ():
+            if model not in models:
+                say_note(f"the metamers of {model} were not shown to both people and other models")
         of_model = [
             _anova(kind_by_stage(scores, model), "observer_kind", permutations).assign(model=model)
-            for model in results.stages
+            for model in models or results.stages  # of which the first says what is missing
         ]
         table = pd.concat(of_model)
         return table[["model", *table.columns.drop("model")]]
@@ -316,7 +321,7 @@ def _merits(runs: tuple[Path, ...], observers: str | None, resamples: int) -> "p
     return compare_runs(
         {str(r.store.folder): _responses(r) for r in results},
         stages={str(r.store.folder): r.stages for r in results},
-        chance={name: chance for r in results for name, chance in chances(r.store).items()},
+        chance={str(r.store.folder): chances(r.store) for r in results},
         observer_kind=observers,
         n_resamples=resamples,
     )

@@ -67,7 +67,7 @@ def recognize(
     observers: dict[str, ModelObserver] = {}
     for spec in by:
         model = load_model(spec, weights=weights, input_size=parse_size(input_size), device=device)
-        observer = model_observer(store, model, space, decision)
+        observer = model_observer(store, model, space, decision, beside=observers.values())
         require_scored(store, observer)
         if observer.name in observers:
             say_note(f"{spec} is the same model as {observer.name}; it is asked once")

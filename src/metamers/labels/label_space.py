@@ -50,7 +50,9 @@ class LabelSpace:
         if decision == "first":
             chosen = owners[values[:, columns].argmax(1)]
         else:
-            probabilities = np.exp(values - values.max(1, keepdims=True))[:, columns]
+            owned = values[:, columns]
+            # Relative to the greatest of these: all of them may be far below the others, where exp gives 0.
+            probabilities = np.exp(owned - owned.max(1, keepdims=True))
             means = [probabilities[:, owners == i].mean(1) for i in range(len(self.labels))]
             chosen = np.stack(means, 1).argmax(1)
         silent = [bool(np.isnan(row).any()) for row in values]

@@ -25,7 +25,8 @@ def import_responses(
 
     A trial's stimulus is named by its cell, its file or its reference; where that leaves several, its condition tells
     the stage: STAGE, MODEL/STAGE or "natural". `space` holds the labels that people could choose from; without it, all
-    that are seen. No answer is a wrong one (as in model-vs-human). Other arguments as of `read_trials`.
+    that are seen; where it lacks a stimulus's label, the trial's own label stands for it, and without one the response
+    has no score. No answer is a wrong one (as in model-vs-human). Other arguments as of `read_trials`.
 
     Raises MetamersError, naming file, row and column and before anything is stored, as `read_trials` does and for a
     stimulus that the run does not show, labels that are not the run's or not in `space`, a person who saw one stimulus

@@ -49,13 +49,18 @@ class ModelObserver:
 
 
 def model_observer(
-    store: Store, model: StagedModel, space: LabelSpace | None = None, decision: str = "first"
+    store: Store,
+    model: StagedModel,
+    space: LabelSpace | None = None,
+    decision: str = "first",
+    *,
+    beside: Iterable[ModelObserver] = (),
 ) -> ModelObserver:
     """`model` as an observer of a run; `space` None is the model's own labels.
 
-    A model that made the run's metamers, or has answered before, keeps the name that it has there, however it is named
-    now; one that shares its name with another takes six digits of its weights' hash into it. A model that takes any
-    input size takes that of the first stimulus.
+    A model that has answered before, or is one of those `beside` it, keeps the name that it has there, however it is
+    named now; one that shares its name with another takes six digits of its weights' hash into it. A model that takes
+    any input size takes that of the first stimulus.
     Raises MetamersError for a run without metamers, a model without a decision, and outputs that are not the space's.
     """
     if decision not in DECISIONS:
@@ -69,7 +74,7 @@ def model_observer(
     space = space or identity(model.classes, shape[0], model.name)
     space.require_outputs(shape[0], model.name)
     fingerprint = _fingerprint(model)
-    return ModelObserver(_name(store, model, fingerprint), model, space, decision, fingerprint)
+    return ModelObserver(_name(store, model, fingerprint, beside), model, space, decision, fingerprint)
 
 
 def require_scored(store: Store, observer: ModelObserver) -> None:
@@ -94,22 +99,22 @@ def recognize(
     """Let `observer` name what a run shows, and store its responses; how many are new.
 
     A model answers in its own labels, a `ModelObserver` in its label space. The files are read as written and fitted to
-    the observer's input. What was answered before, in the same labels, is not asked again; answers in other labels are
-    replaced. Raises MetamersError as `model_observer` does.
+    the observer's input. What was answered before, in the same labels and at the same input size, is not asked again;
+    other answers are replaced. Raises MetamersError as `model_observer` does.
     """
     if isinstance(observer, StagedModel):
         observer = model_observer(store, observer)
     old = {record["id"]: record for record in store.responses() if record.get("observer") == observer.name}
     groups = _groups(shown(store, controls))
     total, done, n_new = sum(map(len, groups.values())), 0, 0
-    asked = []
+    asked, now = [], _asked(observer)
     for key, stimuli in groups.items():
         asked.append(record_id([*key, observer.name], ".".join(filter(None, (*key[:2], observer.name)))))
         n_new += _recognize_group(store, observer, stimuli, asked[-1], old.get(asked[-1]))
         done += len(stimuli)
         progress(done, total)
     for record in old.values():
-        if record["labels"] != observer.space.name and record["id"] not in asked:
+        if record["id"] not in asked and {key: record.get(key) for key in now} != now:
             store.drop_responses(record["id"])
     return n_new
 
@@ -140,11 +145,17 @@ def _groups(stimuli: Iterable[Record]) -> dict[tuple[str, ...], list[Record]]:
     return groups
 
 
-def _recognize_group(store: Store, observer: ModelObserver, stimuli: list[Record], id_: str, old: Record | None) -> int:
-    asked = {
+def _asked(observer: ModelObserver) -> Record:
+    """What an observer's answers depend on, besides the stimuli."""
+    return {
         **{"observer": observer.name, "weights_hash": observer.model.weights_hash(), "labels": observer.space.name},
         **{"decision": observer.decision, "n_labels": len(observer.space.labels)},
+        "input_size": list(observer.model.input_size or ()),
     }
+
+
+def _recognize_group(store: Store, observer: ModelObserver, stimuli: list[Record], id_: str, old: Record | None) -> int:
+    asked = _asked(observer)
     known: dict[tuple[str, str], Record] = {}
     if old is not None and {key: old.get(key) for key in asked} == asked:
         known = {(row["cell"], row["sha256"]): row for row in old["responses"]}
@@ -180,14 +191,15 @@ def _stimulus_set(store: Store, stimuli: list[Record]) -> StimulusSet:
     )
 
 
-def _name(store: Store, model: StagedModel, fingerprint: str) -> str:
+def _name(store: Store, model: StagedModel, fingerprint: str, beside: Iterable[ModelObserver]) -> str:
     digest = model.weights_hash()
-    records = [record for record in store.responses() if "weights_hash" in record]
-    for record in records:
-        if (record["weights_hash"], record["fingerprint"]) == (digest, fingerprint):
-            return str(record["observer"])
+    known = [(r["observer"], r["weights_hash"], r["fingerprint"]) for r in store.responses() if "weights_hash" in r]
+    known += [(other.name, other.model.weights_hash(), other.fingerprint) for other in beside]
+    for name, *same in known:
+        if same == [digest, fingerprint]:
+            return str(name)
     names = {entry["name"]: entry["weights_hash"] for entry in store.study().get("models") or []}
-    names |= {record["observer"]: record["weights_hash"] for record in records}
+    names |= {name: weights for name, weights, _ in known}
     return model.name if names.get(model.name, digest) == digest else f"{model.name}#{digest[:6]}"
 
 
