@@ -40,7 +40,7 @@ def test_ours_stands_beside_theirs(replicate, data):
     line = next(line for line in out.splitlines() if line.startswith("  network_or_human:layer"))
     ours, theirs = line.split("SS ")[1].split(",")[0].rstrip(")").split(" (")
     assert ours == theirs
-    assert "18 of 18 published rows agree; largest relative difference" in err
+    assert "18 of 18 published ANOVA rows agree; largest relative difference" in err
 
 
 def test_bad_input_is_one_line(replicate, data, tmp_path):

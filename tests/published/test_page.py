@@ -19,7 +19,7 @@ def page(data: Path, tmp_path: Path) -> Path:
 
 def test_page_has_every_row_and_figure(page):
     html = page.read_text(encoding="utf-8")
-    assert "18 of 18 published rows follow from the public data" in html
+    assert "18 of 18 published ANOVA rows follow from the public data" in html
     assert html.count("<svg") == 3  # one experiment, one matrix, one relation
     assert {path.stem for path in (page.parent / "figures").glob("*.svg")} == {
         *("Vision_EXP1", "matrix-vision", "relation-vision"),
