@@ -121,7 +121,7 @@ def test_labels_that_people_could_choose_from(cli, run):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ((HEADER,), "hold no trials"),
+        ((HEADER,), "hold no rows"),
         (("a,b", "1,2"), "of no known kind; say which are which: --columns participant=NAME"),
         ((HEADER, "s1,1,1,0.85,0,0"), "a.csv, row 2: 6 cells under 8 columns"),
         ((HEADER, ",1,1,0.85,0,0,natural,0_0.png"), "row 2, column 'subj': empty"),

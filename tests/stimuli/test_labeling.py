@@ -90,12 +90,12 @@ def test_a_cell_may_hold_the_separator_and_a_new_line(tmp_path: Path) -> None:
         ("file,kind,word\nimages/a/1.png,x,y\n", None, "several columns; name the label column, one of 'kind', 'word'"),
         ("file,kind,word\nimages/a/1.png,x,y\n", "kid", "no column 'kid'.*; did you mean 'kind'"),
         ("file,kind\nimages/a/1.png,x\n", "file", "no column of .* names images"),
-        ("file,kind\nimages/a/1.png\n", None, "line 2: 1 cells under 2 columns"),
+        ("file,kind\nimages/a/1.png\n", None, "row 2: 1 cells under 2 columns"),
         ("file,file\nimages/a/1.png,x\n", None, "two columns 'file'"),
         ("file\nimages/a/1.png\n", None, "has no column beside 'file'; add one of labels"),
-        ("file,kind\nimages/a/1.png," + "x" * 140_000, None, "line 2: field larger than field limit"),
-        ("file,kind\n", None, "has no rows"),
-        ("", None, "has no rows"),
+        ("file,kind\nimages/a/1.png," + "x" * 140_000, None, "row 2: field larger than field limit"),
+        ("file,kind\n", None, "hold no rows"),
+        ("", None, "hold no rows"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(text: str, column: str | None, message: str, tmp_path: Path) -> None:

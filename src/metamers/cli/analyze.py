@@ -1,7 +1,6 @@
 """`metamers analyze`: the statistics of runs, as tables."""
 
 from collections.abc import Callable
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,7 +8,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from metamers.cli.options import Count, Json
-from metamers.cli.output import give_json, say, say_note
+from metamers.cli.output import give_json, plain_rows, say, say_note
 from metamers.errors import MetamersError
 
 if TYPE_CHECKING:
@@ -241,8 +240,7 @@ def _responses(results: "Results") -> "pd.DataFrame":
     table = results.responses
     if table.empty:
         raise MetamersError(f"{results.store.folder}: holds no responses; let observers see it: metamers recognize")
-    failed = [cell["cell"] for cell in results.cells if cell["verdict"] in ("failed", "error")]
-    table = table[~table["cell"].isin(failed)]
+    table = table[~table["cell"].isin(results.failed)]
     # A model sees a reference once for each input size of the generating models; once is enough.
     seen = ["cell", "stage", "observer", "participant"]
     table = table[~((table["stage"] == "natural") & (table["observer_kind"] == "model") & table.duplicated(seen))]
@@ -269,25 +267,13 @@ def _each(runs: tuple[Path, ...], json: bool, table_of: Callable[["Results"], "p
 
 def _give(table: "pd.DataFrame", json: bool, more: dict[str, Any] | None = None) -> int:
     if json:
-        extra = {key: value if isinstance(value, str) else rows(value) for key, value in (more or {}).items()}
-        give_json({"rows": rows(table), **extra})
+        extra = {key: value if isinstance(value, str) else plain_rows(value) for key, value in (more or {}).items()}
+        give_json({"rows": plain_rows(table), **extra})
         return 0
     print(table.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}"))
     if more and "figure" in more:
         say(f"see {more['figure']}")
     return 0
-
-
-def rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """A table as JSON has it: a list of objects, empty values null."""
-    return [{str(name): _value(value) for name, value in row.items()} for row in table.to_dict("records")]
-
-
-def _value(value: Any) -> Any:
-    item = value.item() if hasattr(value, "item") else value
-    if item is None or isinstance(item, bool | int | str):
-        return item
-    return item if isinstance(item, float) and isfinite(item) else None
 
 
 def _anova(table: "pd.DataFrame", between: str | None, permutations: int) -> "pd.DataFrame":
@@ -333,13 +319,13 @@ def _signals(results: "Results") -> "pd.DataFrame":
 
     from metamers.stimuli import read_image
 
-    keys = ["model", "stage", "recipe", "reference", "seed"]
+    keys, failed = ["model", "stage", "recipe", "reference", "seed"], results.failed
     made = [
         {key: cell[key] for key in keys}
         | {"signal": read_image(results.store.path(cell["file"])) / 255}
         | {"reference_signal": read_image(results.store.path(cell["reference_file"])) / 255}
         for cell in results.cells
-        if cell["file"] and cell["verdict"] not in ("failed", "error")
+        if cell["file"] and cell["cell"] not in failed
     ]
     return pd.DataFrame(made, columns=[*keys, "signal", "reference_signal"])
 

@@ -6,7 +6,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import Any, TextIO
+from math import isfinite
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Update = Callable[[float, float, str], None]
 
@@ -43,8 +47,23 @@ def say_note(text: str) -> None:
 
 
 def give_json(value: dict[str, Any]) -> None:
-    """One JSON object on one line on stdout, in ASCII, which every terminal and pipe can take."""
-    print(json.dumps(value, allow_nan=False), file=_results, flush=True)
+    """One JSON object on one line on stdout, in ASCII, which every terminal and pipe can take; what is no finite number
+    is null."""
+    print(json.dumps(_plain(value), allow_nan=False), file=_results, flush=True)
+
+
+def plain_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """A table as JSON has it: an object for each row, empty values null."""
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from metamers.cli.make import Several, command_line
 from metamers.cli.options import Device, InputSize, Json, Weights, parse_size
-from metamers.cli.output import Update, give_json, progress, say, say_note
+from metamers.cli.output import Update, give_json, plain_rows, progress, say, say_note
 from metamers.errors import MetamersError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _finish(store: "Store", tables: "dict[str, pd.DataFrame]", new: dict[str, in
     page = write_report(store.folder) if report else None
     summary = {
         **{"run": str(store.folder), "observers": observers},
-        "matrix": [_plain(row) for row in matrix.to_dict("records")],
+        "matrix": plain_rows(matrix),
         **{"responses": str(store.folder / "tables" / "responses.csv"), "report": None if page is None else str(page)},
     }
     if json:
@@ -135,8 +135,3 @@ def _table(matrix: "pd.DataFrame") -> str:
     shares = matrix.assign(where=where).pivot(index="where", columns="observer", values="proportion")
     shares = shares.loc[where.unique(), matrix["observer"].unique()]
     return str(shares.map(lambda share: "-" if share != share else f"{share:.0%}").rename_axis(None).to_string())
-
-
-def _plain(row: dict[Any, Any]) -> dict[str, Any]:
-    """A row of a table as JSON can hold it: nothing for NaN."""
-    return {str(key): None if value != value else value for key, value in row.items()}

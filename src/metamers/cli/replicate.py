@@ -1,6 +1,5 @@
 """`metamers replicate`."""
 
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -44,7 +43,7 @@ def replicate(
     with progress() as update:
         outcome = recompute(data, permutations, lambda done, total: update(done, total, "comparisons"))
     page = write_page(outcome, out)
-    summary = plain({"article": article, **outcome.summary(), "report": str(page)})
+    summary = {"article": article, **outcome.summary(), "report": str(page)}
     for item in outcome.missing:
         say_note(f"missing: {item['what']} {item['name']}" + (f": {item['reason']}" if "reason" in item else ""))
     if json:
@@ -54,15 +53,6 @@ def replicate(
     say(_statement(summary))
     say(f"see {page}")
     return 0
-
-
-def plain(value: Any) -> Any:
-    """`value` without numbers that JSON has not: NaN and infinity become null."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _print_rows(outcome: "Replication") -> None:

@@ -69,7 +69,7 @@ def model_observer(
         height, width, _ = read_image(store.path(_some_shown(store)[0]["file"])).shape
         model = model.with_input_size((height, width))
     shape = next(stage.shape for stage in model.describe() if stage.name == "output")
-    if len(shape) != 1 or shape[0] < 2:
+    if not model.has_decision:
         raise MetamersError(f"model {model.name!r} makes no decision: its output has shape {list(shape)} a stimulus")
     space = space or identity(model.classes, shape[0], model.name)
     space.require_outputs(shape[0], model.name)

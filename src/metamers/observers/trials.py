@@ -1,14 +1,13 @@
 """Trials of people, read from CSV files and checked."""
 
-import csv
 import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
 from metamers.errors import MetamersError, nearest
+from metamers.store import read_csv_rows
 
 FIELDS = ("participant", "stimulus", "response", "condition", "label", "rt", "session", "trial")
 NEEDED = FIELDS[:3]
@@ -64,17 +63,12 @@ def read_trials(path: Path, columns: Mapping[str, str] | None = None, rt_unit: s
     length, a trial without participant or stimulus, a response time that is no number or not of the unit, and two rows
     of one trial.
     """
-    try:
-        content = path.read_bytes()
-        text = content.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no UTF-8 text"
-        raise MetamersError(f"responses '{path}' cannot be read ({reason}); give a CSV file") from error
-    header, rows = _rows(text, path)
+    names, rows = read_csv_rows(path, "responses", "trial")
+    header = [name.lower() for name in names]
     columns, unit = _format(header, columns, rt_unit, path)
     places = {field: header.index(column.lower()) for field, column in columns.items()}
     how = "\n".join([unit or "", *(f"{field}={column}" for field, column in sorted(columns.items()))])
-    file = TrialFile(path, [], columns, hashlib.sha256(content + how.encode()).hexdigest())
+    file = TrialFile(path, [], columns, hashlib.sha256(path.read_bytes() + how.encode()).hexdigest())
     seen: dict[tuple[str, ...], int] = {}
     for number, row in rows:
         values = {field: _value(row[place]) for field, place in places.items()}
@@ -85,22 +79,6 @@ def read_trials(path: Path, columns: Mapping[str, str] | None = None, rt_unit: s
                 number, "trial", f"trial {key[2]} of participant {key[0]!r} is in row {first} too; keep one"
             )
     return file
-
-
-def _rows(text: str, path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    separator = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(StringIO(text, newline=""), delimiter=separator)
-    try:
-        lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
-    except csv.Error as error:
-        raise MetamersError(f"{path}, row {reader.line_num}: {error}; correct the file") from error
-    if len(lines) < 2:
-        raise MetamersError(f"responses '{path}' hold no trials; give a header and a row for each trial")
-    header = [name.lower() for name in lines[0][1]]
-    for number, row in lines[1:]:
-        if len(row) != len(header):
-            raise MetamersError(f"{path}, row {number}: {len(row)} cells under {len(header)} columns; correct it")
-    return header, lines[1:]
 
 
 def _format(

@@ -1,7 +1,6 @@
 """The page of a replication."""
 
 from functools import partial
-from importlib.resources import files
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,21 +28,14 @@ def write_page(replication: Replication, out: Path) -> Path:
 
     Raises MetamersError when `out` cannot be written to.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
+    from metamers.report.templating import environment, style_sheet
     from metamers.store import write_whole
 
-    environment = Environment(
-        loader=PackageLoader("metamers.published"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"figure": show, "short": _short}
+    pages = environment("metamers.published")
+    pages.filters |= {"figure": show, "short": _short}
     wrong = disagreements(replication.anova)
-    html = environment.get_template("replication.html").render(
-        css=Markup(files("metamers.report").joinpath("templates", "report.css").read_text(encoding="utf-8")),
+    html = pages.get_template("replication.html").render(
+        css=style_sheet(),
         replication=replication,
         settings=feather2023,
         tolerance=TOLERANCE,

@@ -4,7 +4,6 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from metamers.report.summaries import (
     table_data,
     verdicts,
 )
+from metamers.report.templating import environment, style_sheet, template
 from metamers.store import PERFECT_CORRELATION, slug, write_whole
 
 
@@ -48,24 +48,16 @@ def write_report(run: Path, *, standalone: bool = False) -> Path:
 
 
 def _render(results: Results, standalone: bool) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("metamers.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "percent": percent, "picture_style": style, "kind": css_class}
-    script = _template("report.js")
+    pages = environment("metamers.report")
+    pages.filters |= {"number": _number, "percent": percent, "picture_style": style, "kind": css_class}
+    script = template("report.js")
     pictures = Pictures(results.store, standalone=standalone)
     shown = galleries(results, pictures)
     failed, unlisted = failures(results.cells)
-    return environment.get_template("report.html").render(
+    return pages.get_template("report.html").render(
         results=results,
         study=results.study,
-        css=Markup(_template("report.css")),
+        css=style_sheet(),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         standalone=standalone,
@@ -142,10 +134,6 @@ def _traces(results: Results) -> list[dict[str, Any]]:
             }
         )
     return models
-
-
-def _template(name: str) -> str:
-    return files("metamers.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def css_class(verdict: str) -> str:

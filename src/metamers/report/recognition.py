@@ -31,8 +31,7 @@ MAX_LABELS = 40
 
 def recognition(results: Results) -> dict[str, Any]:
     """Everything that the page says of responses. Cells that failed are left out."""
-    left_out = {cell["cell"] for cell in results.cells if cell["verdict"] in ("failed", "error")}
-    kept = results.responses[~results.responses["cell"].isin(left_out)]
+    kept = results.responses[~results.responses["cell"].isin(results.failed)]
     table = recognition_by_stage(kept, float("nan"), stages=results.stages)
     table["chance"] = table["observer"].map(_chances(results))
     controls = recognition_by_stage(results.controls, float("nan"), stages=results.stages)

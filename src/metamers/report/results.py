@@ -45,6 +45,11 @@ class Results:
         """The cells of a model, or of one of its stages."""
         return [c for c in self.cells if c["model"] == model and stage in (None, c["stage"])]
 
+    @property
+    def failed(self) -> set[str]:
+        """The cells that are no metamers: those that failed or met an error."""
+        return {c["cell"] for c in self.cells if c["verdict"] in ("failed", "error")}
+
 
 def read_results(folder: Path) -> Results:
     """Raises MetamersError where there is no run, or a damaged one."""

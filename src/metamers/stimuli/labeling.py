@@ -1,14 +1,13 @@
 """Labels of image files: from their folders, from a table, or from their names."""
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from io import StringIO
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
 from metamers.errors import MetamersError, nearest
+from metamers.store import read_csv_rows
 
 Labels = tuple[str | None, ...]
 
@@ -115,27 +114,11 @@ def _labels(ids: Sequence[str], pairs: Sequence[tuple[str, str]], lookup: _Looku
 
 
 def _read_table(table: Path) -> tuple[list[str], list[list[str]]]:
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no UTF-8 text"
-        raise MetamersError(f"labels '{table}' cannot be read ({reason}); give a CSV file") from error
-    separator = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(StringIO(text, newline=""), delimiter=separator)
-    try:
-        lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
-    except csv.Error as error:
-        raise MetamersError(f"'{table}', line {reader.line_num}: {error}; correct it") from error
-    if len(lines) < 2:
-        raise MetamersError(f"labels '{table}' has no rows; give a header line and a line for each image")
-    header = lines[0][1]
-    for number, row in lines:
-        if len(row) != len(header):
-            raise MetamersError(f"'{table}', line {number}: {len(row)} cells under {len(header)} columns; correct it")
+    header, rows = read_csv_rows(table, "labels", "image")
     repeated = [name for name, count in Counter(header).items() if count > 1]
     if repeated:
         raise MetamersError(f"'{table}' has two columns '{repeated[0]}'; rename one")
-    return header, [row for _, row in lines[1:]]
+    return header, [row for _, row in rows]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """Where results live: cells, whole-or-nothing files, records and tables. Imports no torch."""
 
 from metamers.store.cell import Cell, slug
+from metamers.store.csv_files import read_csv_rows
 from metamers.store.files import read_json, sha256, write_json, write_whole
 from metamers.store.store import Record, Store, record_id
 from metamers.store.tables import PERFECT_CORRELATION, build_tables, chances, matches, read_table
@@ -13,6 +14,7 @@ __all__ = [
     "build_tables",
     "chances",
     "matches",
+    "read_csv_rows",
     "read_json",
     "read_table",
     "record_id",

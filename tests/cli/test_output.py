@@ -1,0 +1,30 @@
+"""What commands print for programs."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from metamers.cli.output import give_json, plain_rows
+
+
+def test_what_is_no_finite_number_is_null(capsys):
+    table = pd.DataFrame(
+        {
+            "n": pd.array([1, None], dtype="Int64"),
+            "right": pd.array([True, None], dtype="boolean"),
+            "share": [0.5, np.nan],
+            "f": [np.inf, -np.inf],
+            "k": np.array([3, 4]),
+        }
+    )
+    give_json({"rows": plain_rows(table), "p": float("nan"), "pair": (1.5, float("inf"))})
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert json.loads(out) == {
+        "rows": [
+            {"n": 1, "right": True, "share": 0.5, "f": None, "k": 3},
+            {"n": None, "right": None, "share": None, "f": None, "k": 4},
+        ],
+        **{"p": None, "pair": [1.5, None]},
+    }
