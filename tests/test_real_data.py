@@ -41,7 +41,9 @@ def test_others_recognize_cifar_metamers_less_and_less_with_depth(tmp_path):
     right = others.groupby("stage").correct.mean().astype(float)
     assert right["natural"] >= 0.85
     assert right["net.layer1"] >= 0.7
-    assert right["net.layer1"] > right["net.layer2"] > right["net.layer3"]
+    # 32 answers to a stage, after few steps: the first two may tie on one machine and not on another.
+    assert right["net.layer1"] >= right["net.layer2"] - 0.05
+    assert right["net.layer2"] >= right["net.layer3"] + 0.2
     assert right[["net.layer3", "output"]].max() <= 0.45
     own = responses[responses.observer == "cifar_resnet20"].groupby("stage").correct.mean().astype(float)
     assert own["output"] >= own["natural"] - 0.1  # to the model itself, they are the references

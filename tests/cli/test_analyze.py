@@ -115,6 +115,13 @@ def test_several_runs_are_told_apart(cli, run_folder, tmp_path):
     assert {row["run"] for row in rows} == {str(run_folder), str(other)}
     rows = cli("analyze", "merit", run_folder, other, "--observers", "human", "--json").json["rows"]
     assert len(rows) == 4 and rows[0]["difference"] == 0
+    assert {row["n_observers"] for row in rows} == {1}
+    by_models = cli("analyze", "merit", run_folder, other, "--json").json["rows"]
+    assert by_models[0]["merit"] != rows[0]["merit"]
+    points = cli("analyze", "relation", run_folder, other, "--json").json["points"]
+    alone = cli("analyze", "relation", run_folder, "--json").json["points"]
+    assert [(p["model"], p["stage"]) for p in points] == [(p["model"], p["stage"]) for p in alone]
+    assert [p["n_people"] for p in points] == [2 * p["n_people"] for p in alone]
     assert "named twice" in cli("analyze", "merit", run_folder, run_folder).err
 
 
@@ -132,6 +139,15 @@ def test_repeated_measures_of_stage_and_model(cli, run_folder):
     assert rows["Error(stage:model)"]["DF"] == 3 * 1 * 5
     assert rows["(Intercept):stage"]["permutation_p"] == pytest.approx(1 / 201)
     assert rows["Error(stage)"]["F"] is None
+
+
+def test_the_most_frequent_answers_come_first(cli, run_folder):
+    rows = cli("analyze", "confusion", run_folder, "--json").json["rows"]
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for row in rows:
+        groups.setdefault((row["model"], row["stage"], row["observer"]), []).append(row["n"])
+    assert all(counts == sorted(counts, reverse=True) for counts in groups.values())
+    assert max(map(len, groups.values())) > 2
 
 
 def test_relation_is_drawn(cli, run_folder, tmp_path):

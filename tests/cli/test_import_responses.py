@@ -75,6 +75,23 @@ def test_the_same_file_is_imported_once(cli, run):
     assert "in a.csv already" in refused.err
 
 
+def test_a_corrected_file_replaces_the_one_of_its_name(cli, run):
+    other = write("other.csv", HEADER, "s2,1,1,0.85,0,0,natural,0_0.png")
+    file = write("a.csv", HEADER, "s1,1,1,0.85,0,0,natural,0_0.png", "s1,1,2,0.85,0,1,natural,1_1.png")
+    assert cli("import-responses", run, other, file, "--no-report").code == 0
+    write(file, HEADER, "s1,1,1,0.85,1,0,natural,0_0.png", "s1,1,2,0.85,1,1,natural,1_1.png")
+    assert "import a corrected file with --replace" in cli("import-responses", run, file).err
+    assert len(people(run)) == 3
+    assert cli("import-responses", run, file, "--replace", "--json", "--no-report").json["new"] == 2
+    assert sorted((row["participant"], row["response"]) for row in people(run)) == [
+        ("s1", "1"),
+        ("s1", "1"),
+        ("s2", "0"),
+    ]
+    assert cli("import-responses", run, file, "--replace", "--no-report").code == 0
+    assert len(people(run)) == 3
+
+
 def test_our_own_table(cli, run):
     with (run / "tables" / "responses.csv").open() as file:
         shown = list(csv.DictReader(file))

@@ -73,7 +73,7 @@ def test_it_resumes(cli, images, null_npz, tmp_path, number):
 
     cli(*make, "--out", "unbroken")
     resumed, unbroken = tables(run), tables(tmp_path / "unbroken")
-    assert list(resumed) == list(unbroken) == ["controls", "matches", "null", "responses"]
+    assert list(resumed) == list(unbroken) == ["controls", "matches", "null", "responses", "robustness"]
     for name, table in resumed.items():
         pd.testing.assert_frame_equal(table, unbroken[name], obj=name)
 

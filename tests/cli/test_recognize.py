@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,11 @@ def test_labels_of_ones_own(cli, run):
     assert "4 of 8 answers of net have no score; labels: '1'" in said.err
     assert {row["response"] for row in rows(run)} <= {"0", "other"}
     assert {row["chance"] for row in said.json["matrix"]} == {0.5}
+    space = re.search(r"note: answers of net in the labels 'identity' are replaced by those in '(.+)'", said.err)
+    again = cli("recognize", run, "--by", "nets.py:net").err
+    assert space and f"note: answers of net in the labels '{space[1]}' are replaced by those in 'identity'" in again
+    assert "Observer net" in (run / "report.html").read_text()
+    assert "replaced" not in cli("recognize", run, "--by", "nets.py:net", "--no-report").err
 
 
 def test_controls(cli, run):

@@ -18,6 +18,7 @@ from metamers.errors import MetamersError
 from metamers.report import pictures, write_report
 from metamers.report.results import read_results
 from metamers.report.summaries import stage_rows
+from metamers.store import Store
 
 MakeRun = Callable[..., Path]
 MODELS = ("picto-resnet", "picto-resnet-b", "picto-alexnet")
@@ -155,6 +156,9 @@ def test_people_stand_beside_models_with_statistics(make_run: MakeRun) -> None:
     assert found == [("3", "2")] * 3
     assert re.search(r"stage F\(5, 15\) = [\d.]+, p < 0.001, partial η² = 0.\d\d", page.text)
     assert "people" in words_of(run, "confusion-picto-resnet")
+    assert "What other models recognize beside what people recognize" in page.text
+    assert re.search(r"15 points: R² = \d\.\d{3}, Spearman's . = ", page.text)
+    assert "recognized by people" in words_of(run, "people-and-models")
 
 
 def test_why_people_and_models_are_not_compared(make_run: MakeRun) -> None:
@@ -196,9 +200,9 @@ def words_of(run: Path, figure: str) -> str:
 
 def test_figures_are_in_the_page_and_in_files(demo: tuple[str, Page], run: Path) -> None:
     _, page = demo
-    assert len(page.attributes("svg", "aria-label")) == 13
+    assert len(page.attributes("svg", "aria-label")) == 14
     names = {f"{kind}-{model}" for kind in ("recognition", "confusion", "null", "convergence") for model in MODELS}
-    names.add("idiosyncrasy")
+    names |= {"idiosyncrasy", "comparison"}
     for kind in ("svg", "pdf"):
         assert {path.stem for path in (run / "figures").glob(f"*.{kind}")} == names
     ids = [a["id"] for _, a in page.tags if a.get("id")]
@@ -331,3 +335,33 @@ def test_import_is_light() -> None:
     environment = {"PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "[]"
+
+
+def test_models_stand_beside_each_other(demo: tuple[str, Page]) -> None:
+    html, page = demo
+    found = re.search(
+        r"Other models recognize (\d+) % of the last stage's metamers of \S+, (\d+) % of those of", page.text
+    )
+    assert found and int(found[1]) >= int(found[2])
+    table = html[html.index('id="comparison"') : html.index('id="matrix"')]
+    assert table.count("<tr><td>") == 3 * 6
+    assert 'id="dissociation"' not in html  # nobody attacked these models
+
+
+def test_a_single_model_stands_beside_none(make_run: MakeRun) -> None:
+    html, _ = page_of(make_run("alone", models=["m"]))
+    assert 'id="comparison"' not in html
+
+
+def test_recognizability_stands_beside_robustness(make_run: MakeRun) -> None:
+    run = make_run("attacked")
+    rows = [
+        {"model": model, "attack": "l2 1", "norm": "l2", "eps": 1.0, "robustness": value, "n": 64}
+        for model, value in (*zip(MODELS, (0.1, 0.5, 0.9), strict=True), ("another", 0.3))
+    ]
+    Store(run).commit_robustness({"id": "attack", "rows": rows})
+    html, page = page_of(run)
+    assert re.search(r"l2 1: 3 models, Spearman's . = ", page.text)
+    table = html[html.index('id="dissociation"') : html.index('id="matrix"')]
+    assert [f"{value:.3f}" in table for value in (0.1, 0.5, 0.9, 0.3)] == [True, True, True, False]
+    assert "accuracy under attack" in words_of(run, "dissociation")

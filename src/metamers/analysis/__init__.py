@@ -16,6 +16,7 @@ from metamers.analysis.relation import (
     human_model_relation,
     mean_points,
     robustness_relation,
+    with_depths,
 )
 from metamers.analysis.scores import participant_scores
 from metamers.analysis.seeds import seed_agreement, seed_distances
@@ -51,4 +52,5 @@ __all__ = [
     "split_half_reliability",
     "stage_by_model",
     "wilson_interval",
+    "with_depths",
 ]

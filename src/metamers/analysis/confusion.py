@@ -1,5 +1,6 @@
 """What observers answer instead: confusions, and accuracy that weighs labels alike."""
 
+import numpy as np
 import pandas as pd
 
 from metamers.analysis.designs import need_columns
@@ -12,7 +13,8 @@ def confusion(responses: pd.DataFrame) -> pd.DataFrame:
     """How often each label got each response: `model, stage, observer, observer_kind, label, response, n, proportion`.
 
     `proportion` is over the responses to that label. Unscored responses count where they have a response: an answer
-    outside the task's labels is a confusion too. Pairs that do not occur have no row. Raises MetamersError as
+    outside the task's labels is a confusion too. Pairs that do not occur have no row; in each group the most frequent
+    come first. Raises MetamersError as
     `participant_scores` does.
     """
     need_columns(responses, ["label", "response"], "the table of responses")
@@ -20,7 +22,8 @@ def confusion(responses: pd.DataFrame) -> pd.DataFrame:
     table = table[(table["label"] != "") & (table["response"] != "")]
     pairs = table.groupby([*GROUPS, "label", "response"], sort=False).size().rename("n").reset_index()
     pairs["proportion"] = pairs["n"] / pairs.groupby([*GROUPS, "label"], sort=False)["n"].transform("sum")
-    return pairs
+    places = pairs.groupby(GROUPS, sort=False).ngroup()
+    return pairs.iloc[np.lexsort((-pairs["n"].to_numpy(), places))].reset_index(drop=True)
 
 
 def balanced_accuracy(responses: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Correlations: between what people and other models recognize, and between metamers and adversarial robustness."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,17 @@ def mean_points(people: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     other = models.groupby(keys, sort=False)["proportion"].agg(other_models="mean", n_models="size")
     points: pd.DataFrame = human.join(other, how="inner").reset_index()
     return points[[*keys, "human", "other_models", "n_people", "n_models"]]
+
+
+def with_depths(points: pd.DataFrame, stages: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """`points` with the column `depth`: 0 for the first of the model's `stages`, 1 for the last.
+
+    Points of other models, which are controls, are left out.
+    """
+    depth = {(m, s): i / max(1, len(names) - 1) for m, names in stages.items() for i, s in enumerate(names)}
+    places = zip(points["model"], points["stage"], strict=True)
+    depths = pd.Series([depth.get(place, np.nan) for place in places], index=points.index, dtype=float)
+    return points.assign(depth=depths).dropna(subset=["depth"]).reset_index(drop=True)
 
 
 def human_model_relation(points: pd.DataFrame) -> pd.DataFrame:

@@ -102,17 +102,19 @@ def relation(run: Path, /, *runs: Path, figure: Path | None = None, json: Json =
     """
     import pandas as pd
 
-    from metamers.analysis import human_model_points, human_model_relation
+    from metamers.analysis import human_model_points, human_model_relation, with_depths
 
     if figure is not None and figure.suffix not in (".svg", ".pdf", ".png"):
         raise MetamersError(f"--figure {figure}: choose a name that ends in .svg, .pdf or .png")
-    parts = []
+    parts, stages = [], dict[str, list[str]]()
     for results in _read((run, *runs)):
-        points = human_model_points(_responses(results))
-        depth = {(m, s): i / max(1, len(names) - 1) for m, names in results.stages.items() for i, s in enumerate(names)}
-        points["depth"] = [depth.get(place) for place in zip(points["model"], points["stage"], strict=True)]
-        parts.append(points.dropna(subset=["depth"]))  # without controls
-    points = pd.concat(parts, ignore_index=True)
+        table = _responses(results)
+        if runs:  # p1 of one run is not p1 of another, nor is a cell
+            table = table.assign(**{key: f"{results.store.folder} " + table[key] for key in ("participant", "cell")})
+        parts.append(table)
+        for model, names in results.stages.items():
+            stages[model] = list(dict.fromkeys([*stages.get(model, ()), *names]))
+    points = with_depths(human_model_points(pd.concat(parts, ignore_index=True)), stages)
     table = human_model_relation(points)
     if figure is not None:
         _draw(points, figure)
@@ -176,7 +178,7 @@ def seeds(run: Path, /, *runs: Path, json: Json = False) -> int:
 
 @analyze.command
 def confusion(run: Path, /, *runs: Path, json: Json = False) -> int:
-    """How often each label got each response."""
+    """How often each label got each response, the most frequent pairs of each observer and stage first."""
     from metamers.analysis import confusion as confusions
 
     return _each((run, *runs), json, lambda r: confusions(_responses(r)))
@@ -195,13 +197,18 @@ def merit(
     run: Path,
     /,
     *runs: Path,
-    observers: Observers | None = None,
+    observers: Observers = "model",
     resamples: Resamples = 1000,
     json: Json = False,
 ) -> int:
     """One figure for each model and run: the area under the other observers' recognition over stage depth.
 
     0 is chance, 1 is as for natural stimuli; with 95 % intervals, and each model's difference from the first.
+
+    Parameters
+    ----------
+    observers
+        Who recognizes: other models, or people.
     """
     return _give(_merits((run, *runs), observers, resamples), json)
 
@@ -212,6 +219,7 @@ def robustness(
     /,
     *runs: Path,
     robustness: Annotated[Path, Parameter(name="--robustness")],
+    observers: Observers = "model",
     resamples: Resamples = 1000,
     json: Json = False,
 ) -> int:
@@ -221,10 +229,12 @@ def robustness(
     ----------
     robustness
         A CSV file with the columns model, robustness (accuracy under attack) and, for several attacks, attack.
+    observers
+        Whose recognition counts: that of other models, or of people.
     """
     from metamers.analysis import robustness_relation
 
-    merits = _merits((run, *runs), None, resamples).rename(columns={"merit": "recognizability"})
+    merits = _merits((run, *runs), observers, resamples).rename(columns={"merit": "recognizability"})
     points, table = robustness_relation(merits[merits["note"] == ""], _csv(robustness))
     return _give(table, json, {"points": points})
 
@@ -297,7 +307,7 @@ def _anova(table: "pd.DataFrame", between: str | None, permutations: int) -> "pd
     )
 
 
-def _merits(runs: tuple[Path, ...], observers: str | None, resamples: int) -> "pd.DataFrame":
+def _merits(runs: tuple[Path, ...], observers: str, resamples: int) -> "pd.DataFrame":
     from metamers.analysis import compare_runs
     from metamers.store import chances
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
+from cyclopts import Parameter
+
 from metamers.cli.make import Several
 from metamers.cli.options import Json
 from metamers.cli.output import give_json, say, say_note
@@ -16,6 +18,7 @@ def import_responses(
     columns: Annotated[list[str] | None, Several] = None,
     rt_unit: str | None = None,
     labels: str | None = None,
+    replace: Annotated[bool, Parameter(negative="")] = False,
     report: bool = True,
     json: Json = False,
 ) -> int:
@@ -37,6 +40,8 @@ def import_responses(
         The unit of response times: s or ms (model-vs-human: s).
     labels
         What people could choose from: imagenet16, cifar10 or FILE.json; else all labels that are seen.
+    replace
+        Put corrected files in the place of those of the same names that were imported before.
     report
         Write the page RUN/report.html at the end.
     """
@@ -50,7 +55,7 @@ def import_responses(
     store, fields = Store.open(run), None if columns is None else _fields(columns)
     known = {record["id"] for record in store.responses()}
     records = import_responses(
-        store, files, columns=fields, rt_unit=rt_unit, space=label_space(labels) if labels else None
+        store, files, columns=fields, rt_unit=rt_unit, space=label_space(labels) if labels else None, replace=replace
     )
     table = build_tables(store)["responses"]
     page = None

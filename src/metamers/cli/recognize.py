@@ -72,6 +72,10 @@ def recognize(
         if observer.name in observers:
             say_note(f"{spec} is the same model as {observer.name}; it is asked once")
         observers.setdefault(observer.name, observer)
+    for name, observer in observers.items():
+        given = {record["labels"] for record in store.responses() if record["observer"] == name}
+        for other in sorted(given - {observer.space.name}):
+            say_note(f"answers of {name} in the labels '{other}' are replaced by those in '{observer.space.name}'")
     with progress() as update:
         if "untrained" in chosen:
             run_untrained(store, command=command_line(), device=device, progress=update)

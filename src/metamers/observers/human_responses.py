@@ -20,8 +20,11 @@ def import_responses(
     columns: Mapping[str, str] | None = None,
     rt_unit: str | None = None,
     space: LabelSpace | None = None,
+    replace: bool = False,
 ) -> list[Record]:
     """Store the responses of people to what a run shows; the records, those that were there already included.
+
+    With `replace`, what was imported from files of the same names goes.
 
     A trial's stimulus is named by its cell, its file or its reference; where that leaves several, its condition tells
     the stage: STAGE, MODEL/STAGE or "natural". `space` holds the labels that people could choose from; without it, all
@@ -38,7 +41,9 @@ def import_responses(
             f"{store.folder}: shows nothing that people could have seen; make some with `metamers make`"
         )
     lookup = _Lookup(stimuli)
-    known = {record["id"]: record for record in store.responses() if record.get("observer") == HUMAN}
+    people = [record for record in store.responses() if record.get("observer") == HUMAN]
+    replaced = [record for record in people if replace and record["source"] in {path.name for path in files}]
+    known = {record["id"]: record for record in people if record not in replaced}
     seen = {(row["participant"], row["cell"]): record for record in known.values() for row in record["responses"]}
     records = []
     for path in files:
@@ -49,6 +54,9 @@ def import_responses(
     for record in records:
         if record["id"] not in known:
             store.commit_responses(record)
+    for record in replaced:
+        if record["id"] not in {new["id"] for new in records}:
+            store.drop_responses(record["id"])
     return records
 
 
@@ -108,7 +116,10 @@ def _record(
         key = trial.participant, rows[-1]["cell"]
         twice = f"participant {trial.participant!r} has answered to {rows[-1]['cell']!r}"
         if key in seen:
-            raise file.error(trial.row, "stimulus", f"{twice} in {seen[key]['source']} already; keep one")
+            where = f"in {seen[key]['source']} already"
+            raise file.error(
+                trial.row, "stimulus", f"{twice} {where}; keep one, or import a corrected file with --replace"
+            )
         if (first := row_of.setdefault(key, trial.row)) != trial.row:
             raise file.error(trial.row, "stimulus", f"{twice} in row {first} already; keep one")
     labels, responses = (_different(row[key] for row in rows) for key in ("label", "response"))

@@ -52,9 +52,7 @@ def recognition_figure(
     for i, group in enumerate(present):
         label = {"the model itself": f"{printable(model, 28)} (itself)", "other models": _others(names)}.get(group)
         x = np.arange(len(stages), dtype=np.float64) + 0.07 * (i - (len(present) - 1) / 2)
-        _curve(
-            axes, x, groups[groups["observer"] == group], stages, "proportion", label=label or group, **_LOOKS[group]
-        )
+        curve(axes, x, groups[groups["observer"] == group], stages, "proportion", label=label or group, **_LOOKS[group])
     _floors(axes, curves, floors[floors["observer"] == "other models"], stages)
     axes.set(ylim=(-0.03, 1.03), xlim=(-0.4, len(stages) - 0.6), ylabel="proportion recognized")
     ticks = [printable(stage, 20) for stage in stages]
@@ -104,7 +102,7 @@ def idiosyncrasy_figure(table: "pd.DataFrame", stages: Mapping[str, Sequence[str
             1, len(stages) / 6
         )
         look = {"color": SERIES[i % len(SERIES)], "marker": "oDs^vP"[i // len(SERIES) % 6]}
-        _curve(axes, x, rows, names, "idiosyncrasy", label=printable(model, 36), **look)
+        curve(axes, x, rows, names, "idiosyncrasy", label=printable(model, 36), **look)
     axes.axhline(0, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
     axes.set(xlabel="stage of the model, in order", ylabel="own minus other models' recognition")
     axes.set_xticks(range(1, max(map(len, stages.values())) + 1))
@@ -113,9 +111,10 @@ def idiosyncrasy_figure(table: "pd.DataFrame", stages: Mapping[str, Sequence[str
     return figure
 
 
-def _curve(
+def curve(
     axes: "Axes", x: NDArray[np.float64], rows: "pd.DataFrame", stages: Sequence[str], value: str, **look: Any
 ) -> None:
+    """The column `value` of `rows` over `stages`, with intervals (`ci_low`, `ci_high`)."""
     low, high = (_over(rows, stages, end) for end in ("ci_low", "ci_high"))
     axes.vlines(x, low, high, color=look["color"], linewidth=1, alpha=0.55)
     axes.plot(x, _over(rows, stages, value), markersize=4.5, linewidth=2, **look)

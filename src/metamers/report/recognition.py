@@ -8,23 +8,29 @@ from metamers.analysis import (
     bootstrap_recognition,
     chance_level,
     confusion,
+    human_model_points,
+    human_model_relation,
     idiosyncrasy,
     kind_by_stage,
     mixed_anova,
     participant_scores,
     recognition_by_stage,
+    with_depths,
 )
 from metamers.errors import MetamersError
 from metamers.report import observer_figures
+from metamers.report.comparison import comparison, dissociation
 from metamers.report.drawing import draw
-from metamers.report.results import Results, natural_key
-from metamers.store import chances, slug
+from metamers.report.relation import relation_figure
+from metamers.report.results import NATURAL, Results, natural_key
+from metamers.store import chances as recorded_chances
+from metamers.store import slug
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ITSELF, OTHERS, PEOPLE = "the model itself", "other models", "people"
-NATURAL, START = "natural", "start"
+START = "start"
 MAX_LABELS = 40
 """A confusion matrix of more labels is not drawn: its squares would be too small to see."""
 
@@ -33,7 +39,8 @@ def recognition(results: Results) -> dict[str, Any]:
     """Everything that the page says of responses. Cells that failed are left out."""
     kept = results.responses[~results.responses["cell"].isin(results.failed)]
     table = recognition_by_stage(kept, float("nan"), stages=results.stages)
-    table["chance"] = table["observer"].map(_chances(results))
+    chances = _chances(results)
+    table["chance"] = table["observer"].map(chances)
     controls = recognition_by_stage(results.controls, float("nan"), stages=results.stages)
     models = [_of_model(results, model, kept, table) for model in results.stages]
     return {
@@ -41,6 +48,9 @@ def recognition(results: Results) -> dict[str, Any]:
         "matrix": _matrix(results, _joined(table, controls)),
         "confusions": [found for model in results.stages if (found := _confusion(results, model, kept))],
         "idiosyncrasy": _idiosyncrasy(results, kept),
+        "relation": _relation(results, kept),
+        "comparison": comparison(results, kept, chances),
+        "dissociation": dissociation(results, kept, chances),
         "chances": sorted(set(table["chance"].dropna())),
         "n_unscored": int(table["n_unscored"].sum()),
         "n_excluded": len(results.responses) - len(kept),
@@ -59,7 +69,7 @@ def _chances(results: Results) -> dict[str, float]:
     sizes = {model.get("n_classes") or len(model.get("classes") or ()) for model in models}
     known = sizes.pop() if len(sizes) == 1 else 0
     level = 1 / known if known else chance_level(results.responses)
-    return dict.fromkeys(results.responses["observer"].dropna(), level) | chances(results.store)
+    return dict.fromkeys(results.responses["observer"].dropna(), level) | recorded_chances(results.store)
 
 
 def _of_model(results: Results, model: str, kept: "pd.DataFrame", table: "pd.DataFrame") -> dict[str, Any] | None:
@@ -217,5 +227,23 @@ def _idiosyncrasy(results: Results, kept: "pd.DataFrame") -> dict[str, Any] | No
             "idiosyncrasy",
             "Recognition of models' own metamers minus that by other models, by stage",
             partial(observer_figures.idiosyncrasy_figure, table, stages),
+        ),
+    }
+
+
+def _relation(results: Results, kept: "pd.DataFrame") -> dict[str, Any] | None:
+    """People against other models over the model-stages; None without both."""
+    points = with_depths(human_model_points(kept), results.stages)
+    if points.empty:
+        return None
+    figures = human_model_relation(points).to_dict("records")[0]
+    return {
+        "n": len(points),
+        "figures": figures,
+        "svg": draw(
+            results.store.folder,
+            "people-and-models",
+            "Recognition by people against recognition by other models, a point for each model and stage",
+            partial(relation_figure, points, points["depth"]),
         ),
     }

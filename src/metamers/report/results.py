@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metamers.store import Store, read_table
+from metamers.store import Store, read_table, robustness
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +15,7 @@ Cell = dict[str, Any]
 
 VERDICTS = ("passed", "failed", "no null", "error")
 MEASURES = ("pearson_r", "spearman_rho", "snr_db")
+NATURAL = "natural"
 
 _FIELDS = (
     *("cell", "model", "stage", "recipe", "reference", "seed", "label", "file", "reference_file", *MEASURES),
@@ -28,7 +29,8 @@ class Results:
     """A run as the page needs it.
 
     `stages` gives each generating model's stages in the order of study.yaml; `cells` come by model, reference, recipe,
-    seed and stage; `nulls` holds the null distribution of each (model, stage) that has one.
+    seed and stage; `nulls` holds the null distribution of each (model, stage) that has one; `robustness` the accuracy
+    of models under attack (`model, attack, robustness`).
     """
 
     store: Store
@@ -40,6 +42,7 @@ class Results:
     nulls: dict[tuple[str, str], dict[str, Any]]
     responses: "pd.DataFrame"
     controls: "pd.DataFrame"
+    robustness: "pd.DataFrame"
 
     def of(self, model: str, stage: str | None = None) -> list[Cell]:
         """The cells of a model, or of one of its stages."""
@@ -68,6 +71,7 @@ def read_results(folder: Path) -> Results:
         nulls=_nulls(store, cells),
         responses=read_table(store, "responses"),
         controls=read_table(store, "controls"),
+        robustness=robustness(store),
     )
 
 

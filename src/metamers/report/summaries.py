@@ -100,6 +100,7 @@ def provenance(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
         value = study.pop(key, None)
         if value:
             groups.append((title, flat(value)))
+    groups += [(f"Observer {name}", pairs) for name, pairs in _observers(results).items()]
     versions = [batch.get("versions") or {} for batch in results.batches]
     names = _different(name for version in versions for name in version)
     machine = [(name, ", ".join(_different(version.get(name) for version in versions))) for name in names]
@@ -107,6 +108,20 @@ def provenance(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
     seconds = sum(batch.get("seconds") or 0 for batch in results.batches)
     machine.append(("computing time", f"{duration(seconds)} in {len(results.batches)} batches"))
     return [("Run", flat(study)), *groups, ("Machine", machine)]
+
+
+def _observers(results: Results) -> dict[str, list[tuple[str, str]]]:
+    """Who answered: what each model was asked and is, and the files of people's answers."""
+    found: dict[str, dict[str, list[str]]] = {}
+    asked = ("weights_hash", "labels", "decision", "input_size", "source")
+    for record in results.store.responses():
+        facts = found.setdefault(record["observer"], {})
+        for key in asked:
+            if record.get(key) is not None:
+                facts.setdefault(key, []).append(flat(record[key])[0][1])
+    return {
+        name: [(key, ", ".join(_different(values))) for key, values in facts.items()] for name, facts in found.items()
+    }
 
 
 def flat(value: Any, name: str = "") -> list[tuple[str, str]]:

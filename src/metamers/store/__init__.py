@@ -4,7 +4,7 @@ from metamers.store.cell import Cell, slug
 from metamers.store.csv_files import read_csv_rows
 from metamers.store.files import read_json, sha256, write_json, write_whole
 from metamers.store.store import Record, Store, record_id
-from metamers.store.tables import PERFECT_CORRELATION, build_tables, chances, matches, read_table
+from metamers.store.tables import PERFECT_CORRELATION, build_tables, chances, matches, read_table, robustness
 
 __all__ = [
     "PERFECT_CORRELATION",
@@ -18,6 +18,7 @@ __all__ = [
     "read_json",
     "read_table",
     "record_id",
+    "robustness",
     "sha256",
     "slug",
     "write_json",

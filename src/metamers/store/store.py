@@ -117,6 +117,14 @@ class Store:
         """All response records, by id."""
         return self._records("responses")
 
+    def commit_robustness(self, record: Record) -> None:
+        """Write a record of how a model stands an attack, in place of an older one of its id."""
+        write_json(self.folder / "robustness" / f"{record['id']}.json", record)
+
+    def robustness(self) -> list[Record]:
+        """All records of attacks, by id."""
+        return self._records("robustness")
+
     def null_path(self, model: str, stage: str, key: str) -> Path:
         """Where the null distribution with this key is cached."""
         return self.folder / "null" / slug(model) / slug(stage) / f"{slug(key)}.json"

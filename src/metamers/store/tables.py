@@ -17,6 +17,7 @@ MATCHES = (
 )
 RESPONSES = (*KEYS, "observer", "observer_kind", "participant", "label", "response", "correct", "rt_ms")
 CONTROLS = ("control", *RESPONSES)
+ROBUSTNESS = ("model", "attack", "norm", "eps", "robustness", "ci_low", "ci_high", "n")
 NULL = ("model", "stage", "set", "measure", "n_images", "n_pairs", "n_zero", "max", "q999", "q99", "q50")
 
 PERFECT_CORRELATION = 1 - 1e-6
@@ -26,8 +27,10 @@ _QUANTILES = (("q999", "0.999"), ("q99", "0.99"), ("q50", "0.5"))
 
 _TYPES = {
     **dict.fromkeys((*KEYS, "label", "verdict", "reason", "file", "reference_file", "observer", "response"), "string"),
-    **dict.fromkeys(("observer_kind", "participant", "control", "set", "measure"), "string"),
-    **dict.fromkeys(("seed", "null_n_images", "null_n_pairs", "n_steps", "n_images", "n_pairs", "n_zero"), "Int64"),
+    **dict.fromkeys(("observer_kind", "participant", "control", "set", "measure", "attack", "norm"), "string"),
+    **dict.fromkeys(
+        ("seed", "null_n_images", "null_n_pairs", "n_steps", "n_images", "n_pairs", "n_zero", "n"), "Int64"
+    ),
     **dict.fromkeys(("same_class", "correct"), "boolean"),
 }
 
@@ -37,8 +40,14 @@ def matches(cells: list[dict[str, Any]]) -> "pd.DataFrame":
     return _table(cells, MATCHES)
 
 
+def robustness(store: Store) -> "pd.DataFrame":
+    """The table `robustness`: the accuracy of models under attack, with its 95 % interval."""
+    return _table([row for record in store.robustness() for row in record["rows"]], ROBUSTNESS)
+
+
 def build_tables(store: Store) -> dict[str, "pd.DataFrame"]:
-    """Derive `matches`, `responses`, `controls` and `null` from the records and write them as CSV under `tables/`.
+    """Derive `matches`, `responses`, `controls`, `robustness` and `null` from the records and write them as CSV under
+    `tables/`.
 
     Responses to controls (start noise, metamers of untrained models) stand in `controls` alone.
     """
@@ -47,6 +56,7 @@ def build_tables(store: Store) -> dict[str, "pd.DataFrame"]:
         "matches": matches([cell for batch in store.batches() for cell in batch["cells"]]),
         "responses": _table([row for row in answers if not row.get("control")], RESPONSES),
         "controls": _table([row for row in answers if row.get("control")], CONTROLS),
+        "robustness": robustness(store),
         "null": _table([row for null in store.nulls() for row in _null_rows(null)], NULL),
     }
     for name, table in tables.items():
