@@ -272,6 +272,35 @@ def test_a_trial_that_is_not_finite_does_not_end_a_search_that_goes_back_from_it
     assert found.raw.isfinite().all()
 
 
+def test_slow_stimuli_are_perturbed_with_noise_of_their_own_seed(make_model, make_stimuli, often):
+    model, references = make_model(), make_stimuli(3).read()
+    starts = starts_like(references)
+    recipe = plain("normalized_gradient", 6, step_size=1e-9, perturb_every=5, perturb_std=0.02)
+
+    def moved(seeds, rows=slice(None)):
+        return search(model, BLOCK, references[rows], starts[rows], recipe, seeds=seeds).raw - starts[rows]
+
+    together = moved([1, 2, 1])
+    assert together.flatten(1).std(1).tolist() == pytest.approx([0.02] * 3, rel=0.1)
+    assert torch.allclose(together[0], together[2], atol=1e-6)
+    assert (together[0] - together[1]).abs().max() > 0.02
+    assert torch.allclose(together[1], moved([2], [1])[0], atol=1e-6)
+    often.setattr(engine_module, "PERTURBED_GAIN_DB", -math.inf)
+    assert moved([1, 2, 1]).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_perturbed_search_begins_anew_from_its_best(make_model, make_stimuli, often, optimizer):
+    model, references = make_model(), make_stimuli(2).read()
+    starts = starts_like(references)
+    often.setattr(engine_module, "PERTURBED_GAIN_DB", -math.inf)  # no noise: what is left is the new beginning
+    recipe = plain(optimizer, 10, keep_best=True, step_size=0.01)
+    first = search(model, BLOCK, references, starts, recipe)
+    then = search(model, BLOCK, references, first.raw, recipe.with_options(steps=8))
+    both = search(model, BLOCK, references, starts, recipe.with_options(steps=19, perturb_every=10))
+    assert [trace.loss[-1] for trace in both.traces] == pytest.approx([t.loss[-1] for t in then.traces], rel=1e-3)
+
+
 def trace_of(*snr):
     return Trace(list(range(0, 50 * len(snr), 50)), [0.0] * len(snr), list(snr))
 

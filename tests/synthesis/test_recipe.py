@@ -13,7 +13,7 @@ def own_penalty(x):
 
 
 def test_recipes_are_found_by_name_and_survive_being_given():
-    assert set(RECIPES) == {"fast", "feather2023", "feather2023-scaled"}
+    assert set(RECIPES) == {"fast", "feather2023", "feather2023-scaled", "hmax"}
     for name, recipe in RECIPES.items():
         assert recipe.name == name
         assert recipe_named(name) is recipe_named(recipe) is recipe
@@ -56,6 +56,8 @@ def test_options_change_fields_and_mark_the_name():
         ({"step_size": float("nan")}, "recipe step_size nan must be a finite number"),
         ({"step_size": "big"}, "recipe step_size 'big' must be a finite number"),
         ({"start_std": -0.1}, "recipe start_std -0.1 must not be negative"),
+        ({"perturb_every": -1}, "recipe perturb_every -1 must not be negative"),
+        ({"perturb_std": -0.1}, "recipe perturb_std -0.1 must not be negative"),
         ({"warmup": -1}, "recipe warmup -1 must not be negative"),
     ],
 )

@@ -1,27 +1,20 @@
 """Trained models that ship with the package: pictogram classifiers of 64 x 64 RGB images."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from safetensors.torch import load_file
-from torch import nn
 
 from metamers.errors import MetamersError, nearest
-from metamers.models.small_alexnet import SmallAlexNet
-from metamers.models.small_resnet import SmallResNet
+from metamers.models.builtin import ARCHITECTURES as ARCHITECTURES
+from metamers.models.builtin import CLASSES as CLASSES
 from metamers.models.staged import StagedModel
 
-ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {"small-resnet": SmallResNet, "small-alexnet": SmallAlexNet}
 BUNDLED = {"picto-resnet": "small-resnet", "picto-resnet-b": "small-resnet", "picto-alexnet": "small-alexnet"}
 NAMES = tuple(BUNDLED)
 WEIGHTS = Path(__file__).parent / "weights"
-CLASSES = (
-    *("airplane", "anchor", "cat", "cloud", "cup", "flower", "heart", "knight"),
-    *("music", "scissors", "skull", "snowman", "star", "sun", "telephone", "umbrella"),
-)
 INPUT_SIZE = (64, 64)
 
 
@@ -29,9 +22,17 @@ def load_bundled(name: str, device: str | torch.device = "cpu") -> StagedModel:
     """A bundled model with its trained weights. Raises MetamersError for an unknown name."""
     if name not in BUNDLED:
         raise MetamersError(f"no bundled model {name!r}; choose one of {', '.join(NAMES)}{nearest(name, NAMES)}")
-    network = ARCHITECTURES[BUNDLED[name]]()
+    architecture = ARCHITECTURES[BUNDLED[name]]
+    network = architecture()
     network.load_state_dict(load_file(WEIGHTS / f"{name}.safetensors"))
-    model = StagedModel(network, name=name, spec=f"bundled:{name}", input_size=INPUT_SIZE, classes=CLASSES)
+    model = StagedModel(
+        network,
+        name=name,
+        spec=f"bundled:{name}",
+        input_size=INPUT_SIZE,
+        classes=CLASSES,
+        stages=architecture.stages,
+    )
     return model.to(device)
 
 

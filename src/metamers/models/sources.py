@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from metamers.errors import MetamersError, nearest
-from metamers.models.bundled import ARCHITECTURES, CLASSES, INPUT_SIZE, load_bundled
+from metamers.models.builtin import ARCHITECTURES, load_builtin
+from metamers.models.bundled import load_bundled
 from metamers.models.devices import parse_device
 from metamers.models.python_file import call_function
 from metamers.models.staged import StagedModel
-from metamers.models.state_dicts import RANDOM_NOTE, built_at_random, put_weights, randomize, read_weights
+from metamers.models.state_dicts import RANDOM_NOTE, put_weights, randomize, read_weights
 from metamers.models.timm_source import load_timm
 from metamers.models.torchvision_source import load_torchvision
 from metamers.models.transformers_source import load_transformers
@@ -24,7 +25,7 @@ SOURCES: Mapping[str, str] = {
     "transformers:NAME_OR_FOLDER": "image models of Hugging Face transformers (extra: transformers)",
     "FILE.py:FUNCTION[:ARGUMENT]": "what your function returns: a module, (module, input size) or a StagedModel",
     "bundled:NAME": "trained models of this package",
-    "builtin:NAME": f"architectures of this package, untrained: {', '.join(ARCHITECTURES)}",
+    "builtin:NAME[?classes=N]": f"architectures of this package, untrained: {', '.join(ARCHITECTURES)}",
 }
 """The forms of a model's name, and what each stands for."""
 
@@ -73,7 +74,7 @@ def load_model(
         model = _from_source(spec_or_module, chosen, on)
     if chosen is not None:
         model.weights = chosen
-        model.name += f"?weights={Path(chosen).stem}"
+        model.name += f"{'&' if '?' in model.name else '?'}weights={Path(chosen).stem}"
     if input_size is not None:
         model = model.with_input_size(input_size)
     return model if stages is None else model.with_stages(stages)
@@ -93,27 +94,12 @@ def _bundled(name: str, weights: str | None, device: torch.device) -> StagedMode
     return _with_weights(load_bundled(name), weights).to(device)
 
 
-def _builtin(name: str, weights: str | None, device: torch.device) -> StagedModel:
-    if name not in ARCHITECTURES:
-        names = ", ".join(ARCHITECTURES)
-        raise MetamersError(f"no architecture {name!r}; choose one of {names}{nearest(name, ARCHITECTURES)}")
-    network = built_at_random(ARCHITECTURES[name])
-    notes: tuple[str, ...] = (RANDOM_NOTE,)
-    if weights not in (None, "random"):
-        put_weights(network, read_weights(weights), weights)
-        notes = ()
-    spec = f"builtin:{name}"
-    return StagedModel(
-        network, name=spec, spec=spec, input_size=INPUT_SIZE, classes=CLASSES, notes=notes, device=device
-    )
-
-
 _LOADERS: dict[str, Loader] = {
     "torchvision": load_torchvision,
     "timm": load_timm,
     "transformers": load_transformers,
     "bundled": _bundled,
-    "builtin": _builtin,
+    "builtin": load_builtin,
 }
 
 

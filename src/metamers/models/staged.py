@@ -158,6 +158,14 @@ class StagedModel:
         """
         return self._names().resolve(patterns)
 
+    def module(self, stage: str) -> nn.Module | None:
+        """The module whose output a stage is; None for "input". Raises MetamersError as `resolve` does."""
+        if stage == "input":
+            return None
+        names = self._names()
+        (known,) = self._known(names, [stage])
+        return self.network.get_submodule(names.sites[known].module)
+
     def weights_hash(self) -> str:
         """SHA-256 (hex) of the weights: names, types, shapes and bytes of the state dict."""
         if self._hash is None:

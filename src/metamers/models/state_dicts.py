@@ -42,6 +42,17 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """What a safetensors file says of its tensors; nothing for another file, or one that is missing or unreadable."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as opened:
+            return dict(opened.metadata() or {})
+    except (OSError, SafetensorError):
+        return {}
+
+
 def put_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
     """Load a state dict into a network. Raises MetamersError, naming `where`, for names or shapes that do not fit."""
     own = {key: value for key, value in network.state_dict().items() if isinstance(value, Tensor)}

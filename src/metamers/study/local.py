@@ -16,7 +16,7 @@ from metamers.stimuli import encode_png
 from metamers.store import Cell, Record, Store, build_tables, read_json, record_id, sha256, write_json
 from metamers.study.batches import require_matchable, synthesize_each
 from metamers.study.plan import Batch, ModelTask, Settings, cut_batches, describe_study
-from metamers.synthesis import choose_null_set
+from metamers.synthesis import choose_null_set, require_units
 
 Progress = Callable[[float, float, str], None]
 """Called with the work done, the work in all (in batches), and what is being done."""
@@ -40,6 +40,8 @@ def run_local(
     """
     store = Store(out)
     store.require_free()
+    for representation in (r for task in tasks for r in task.representations):
+        require_units(settings.recipe, representation)
     require_matchable(tasks)
     store.begin(describe_study(tasks, settings, command))
     for note in dict.fromkeys(note for task in tasks for note in (*task.model.notes, *_null_notes(task, settings))):

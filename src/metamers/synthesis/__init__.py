@@ -10,6 +10,7 @@ from metamers.synthesis.metamers import (
 )
 from metamers.synthesis.recipe import Recipe
 from metamers.synthesis.recipes import RECIPES, recipe_named
+from metamers.synthesis.units import require_units
 
 __all__ = [
     "RECIPES",
@@ -19,6 +20,7 @@ __all__ = [
     "default_criterion",
     "fit_to_model",
     "recipe_named",
+    "require_units",
     "synthesize",
     "synthesize_batch",
 ]

@@ -1,7 +1,7 @@
 """The one loop that finds metamers: a batch of stimuli, one forward and one backward pass a step."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,16 +10,20 @@ from torch import Tensor
 from metamers.errors import MetamersError
 from metamers.matching import Representation, is_out_of_memory, represent
 from metamers.models import StagedModel
+from metamers.models.allocator import keep_freed_memory
 from metamers.synthesis.optimizers import make_optimizer
 from metamers.synthesis.penalties import PENALTY_FUNCTIONS
 from metamers.synthesis.recipe import Recipe
 from metamers.synthesis.relu import pass_gradient_through_relu
+from metamers.synthesis.units import matched_units
 
 CHECK_EVERY = 50
 """Steps between looks at the losses; between them nothing waits for the device."""
 GAIN_DB = 0.1
 """A metamer is done when its SNR gained less than this over the last `GAIN_CHECKS` checks."""
 GAIN_CHECKS = 2
+PERTURBED_GAIN_DB = 0.5
+"""Where the recipe perturbs, it adds noise to a stimulus whose SNR gained less than this over `GAIN_CHECKS` checks."""
 STALL_CHECKS = 8
 """A stimulus has stopped improving when its best SNR gained less than `GAIN_DB` over this many checks."""
 
@@ -62,14 +66,17 @@ def search(
     recipe: Recipe,
     is_metamer: IsMetamer | None = None,
     progress: Progress = lambda step, limit, active: None,
+    seeds: Sequence[int] = (),
 ) -> Search:
     """Find signals whose representation is that of `references`, from `starts` (both float [N, C, H, W] in [0, 1]).
 
     `is_metamer` judges signals as they would be written, for stopping early; without it only stalling stops a stimulus.
-    A batch that does not fit in memory is halved and begun again.
+    `seeds` are those of the noise that the recipe adds on the way, and of the units that it draws, by default 0 for
+    every stimulus. A batch that does not fit in memory is halved and begun again.
     """
     try:
-        return _Batch(model, representation, references, starts, recipe).run(is_metamer, progress)
+        seeds = seeds or [0] * len(references)
+        return _Batch(model, representation, references, starts, recipe, seeds).run(is_metamer, progress)
     except RuntimeError as error:
         if len(references) == 1 or not is_out_of_memory(error):
             raise
@@ -79,7 +86,9 @@ def search(
     parts = []
     for offset, rows in ((0, slice(None, half)), (half, slice(half, None))):
         judge = None if is_metamer is None else (lambda r, x, offset=offset: is_metamer(r + offset, x))
-        parts.append(search(model, representation, references[rows], starts[rows], recipe, judge, progress))
+        parts.append(
+            search(model, representation, references[rows], starts[rows], recipe, judge, progress, seeds[rows])
+        )
     a, b = parts
     raw, relus = torch.cat([a.raw, b.raw]), b.relus_passed if a.relus_passed is None else a.relus_passed
     return Search(raw, a.n_steps + b.n_steps, a.traces + b.traces, a.problems + b.problems, relus)
@@ -87,10 +96,18 @@ def search(
 
 class _Batch:
     def __init__(
-        self, model: StagedModel, representation: Representation, references: Tensor, starts: Tensor, recipe: Recipe
+        self,
+        model: StagedModel,
+        representation: Representation,
+        references: Tensor,
+        starts: Tensor,
+        recipe: Recipe,
+        seeds: Sequence[int],
     ) -> None:
-        self.model, self.representation, self.recipe = model, representation, recipe
+        self.model, self.representation, self.recipe, self.seeds = model, representation, recipe, seeds
         n = len(references)
+        if model.device.type == "cpu":
+            keep_freed_memory()
         target = represent(model, references, representation, n)
         self.problems = [_problem(row) for row in target]
         self.rows = torch.tensor([i for i in range(n) if self.problems[i] is None], dtype=torch.int64)
@@ -106,6 +123,8 @@ class _Batch:
         self.best_x = self.x
         self.best_loss = self.best_error = torch.full_like(self.size, torch.inf)
         self.relus_passed: int | None = None
+        self.matched = matched_units(model, representation, recipe, references[:1], seeds)
+        self.units: Tensor | None = None  # of each stimulus, those matched at this step; None for all
         self.optimizer = make_optimizer(recipe.optimizer)
         self.step_size = recipe.step_size * (published_scale(self.x, model.kind) if recipe.scale_step else 1.0)
 
@@ -114,6 +133,9 @@ class _Batch:
             if not len(self.rows):
                 break
             last = step == self.recipe.steps
+            if self.matched is not None and step in self.matched.by_step:
+                units = self.matched.by_step[step]
+                self.units = None if units is None else units[self.rows].to(self.x.device)
             error, loss, gradient = self._loss(with_gradient=not last)
             if self.recipe.keep_best:
                 self._remember(error, loss)
@@ -124,7 +146,11 @@ class _Batch:
                     here = stay.to(self.x.device)
                     loss, gradient = loss[here], gradient[here]
                     self._keep(stay)
-            if not last and len(self.rows):
+            if last or not len(self.rows):
+                continue
+            if self.recipe.perturb_every and step and step % self.recipe.perturb_every == 0:
+                self._perturb(step)
+            else:
                 x = self.optimizer.step(self.x, loss, gradient, self.step_size * schedule(self.recipe, step))
                 self.x = x.clamp_(0, 1)
         return Search(self.raw, self.n_steps, self.traces, self.problems, self.relus_passed)
@@ -139,7 +165,11 @@ class _Batch:
                 self.relus_passed = pass_gradient_through_relu(activations.values())
             difference = self.representation.of(activations) - self.target
             error = torch.linalg.vector_norm(difference, dim=1) / self.size
-            loss = error if recipe.loss == "norm" else error.square()
+            loss = error
+            if self.matched is not None and self.units is not None:
+                loss = self.matched.norm(difference, self.units) / self.size
+            del activations, difference  # so that the backward pass frees them as it goes
+            loss = loss if recipe.loss == "norm" else loss.square()
             if recipe.penalty is not None:
                 penalty = PENALTY_FUNCTIONS[recipe.penalty] if isinstance(recipe.penalty, str) else recipe.penalty
                 added = penalty(x)
@@ -186,11 +216,24 @@ class _Batch:
             self.n_steps[row] = step
         return torch.tensor(sorted(go_on), dtype=torch.int64)
 
+    def _perturb(self, step: int) -> None:
+        """Begin again from the best iterate (where the recipe keeps it), slow stimuli with a little noise added."""
+        x = self.best_x if self.recipe.keep_best else self.x
+        noise = torch.zeros_like(x)
+        for position, row in enumerate(self.rows.tolist()):
+            if gain(self.traces[row]) < PERTURBED_GAIN_DB:
+                # A seed of the stimulus and the step: the same in any batch, also where one is halved and begun anew.
+                generator = torch.Generator().manual_seed(self.seeds[row] + step)
+                noise[position] = torch.randn(x.shape[1:], generator=generator)
+        self.x = x.add(noise, alpha=self.recipe.perturb_std).clamp_(0, 1)
+        self.optimizer = make_optimizer(self.recipe.optimizer)
+
     def _keep(self, stay: Tensor) -> None:
         self.rows = self.rows[stay]
         stay = stay.to(self.x.device)
         self.optimizer.keep(stay)
         self.x, self.target, self.size = self.x[stay], self.target[stay], self.size[stay]
+        self.units = None if self.units is None else self.units[stay]
         self.best_x, self.best_loss, self.best_error = self.best_x[stay], self.best_loss[stay], self.best_error[stay]
 
 
@@ -209,10 +252,17 @@ def published_scale(x: Tensor, kind: str) -> float:
     return math.sqrt(x[:1].numel() / (150_528 if kind == "image" else 40_000))
 
 
+def gain(trace: Trace) -> float:
+    """What the SNR gained over the last 100 steps, in dB; infinite before."""
+    snr = trace.snr_db
+    if len(snr) <= GAIN_CHECKS:
+        return math.inf
+    return 0.0 if snr[-1] == snr[-1 - GAIN_CHECKS] else snr[-1] - snr[-1 - GAIN_CHECKS]  # both may be infinite
+
+
 def has_settled(trace: Trace) -> bool:
     """Whether the SNR gained less than 0.1 dB over the last 100 steps."""
-    snr = trace.snr_db
-    return len(snr) > GAIN_CHECKS and not snr[-1] - snr[-1 - GAIN_CHECKS] >= GAIN_DB  # an exact match gives inf - inf
+    return gain(trace) < GAIN_DB
 
 
 def has_stalled(trace: Trace) -> bool:

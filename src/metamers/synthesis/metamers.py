@@ -27,7 +27,8 @@ from metamers.stimuli import StimulusSet
 from metamers.synthesis.engine import Progress, Search, Trace, search
 from metamers.synthesis.recipe import Recipe
 from metamers.synthesis.recipes import recipe_named
-from metamers.synthesis.starts import START_NOISE, cell_generator
+from metamers.synthesis.starts import START_NOISE, cell_generator, cell_seed
+from metamers.synthesis.units import require_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,10 +71,10 @@ def synthesize(
 ) -> Result:
     """Make a metamer of each stimulus at one stage of a model (or at several together) and judge it as written.
 
-    recipe: `fast`, `feather2023`, `feather2023-scaled`, or a `Recipe`; `options` change its fields. null: the stimuli
-    whose pairs give the null distribution, or one already computed; by default `stimuli` themselves where at least 200
-    are different, else the verdict is `no null`. criterion: by default all measures above the null's maximum and, for a
-    model with a decision, the same decision. start: `noise` or `pink`, or signals to start from, one for each stimulus.
+    recipe: a name of `RECIPES` or a `Recipe`; `options` change its fields. null: the stimuli whose pairs give the null
+    distribution, or one already computed; by default `stimuli` themselves where at least 200 are different, else the
+    verdict is `no null`. criterion: by default all measures above the null's maximum and, for a model with a decision,
+    the same decision. start: `noise` or `pink`, or signals to start from, one for each stimulus.
 
     Raises MetamersError for an unknown stage, recipe or option, for stimuli that do not fit the model, and for a null
     distribution of another model or stage.
@@ -99,6 +100,7 @@ def synthesize(
     if start is not None:
         _require_one_each(start, len(stimuli))
     model, stimuli = fit_to_model(model, stimuli)
+    require_units(chosen, representation)
     represent(model, stimuli.read([0]), representation)  # what is unknown shows before work is spent
     criterion = default_criterion(model) if criterion is None else criterion
     null = _null(model, representation, stimuli, null)
@@ -150,7 +152,8 @@ def synthesize_batch(
 
     judged_early = is_metamer if null is not None or not criterion.above else None
     searched = _prepared(model, recipe.channels_last, recipe.compile)
-    found = search(searched, representation, references, starts, recipe, judged_early, progress)
+    seeds = [cell_seed(cell) for cell in cells]
+    found = search(searched, representation, references, starts, recipe, judged_early, progress, seeds)
     signals = as_written(found.raw)
     judgements = judge(match(model, representation, references, signals), criterion, null)
     seconds = (time.monotonic() - begun) / len(cells)

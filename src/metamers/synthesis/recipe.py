@@ -18,6 +18,7 @@ LOSSES = ("norm", "squares")
 RELU_GRADIENTS = ("true", "identity")
 PRECISIONS = ("float32", "bfloat16")
 PENALTIES = ("total_variation",)
+UNITS = ("all", "random_single")
 
 Penalty = Callable[[Tensor], Tensor]
 """Signals [N, ...] to a penalty for each, [N]."""
@@ -35,6 +36,10 @@ class Recipe:
     steps: the limit. early_stop: stop a stimulus once it is a metamer and no longer gains, or stops improving.
     keep_best: give the iterate of the lowest loss, not the last one.
     loss: the relative error ||a - a0|| / ||a0|| (`norm`) or its square (`squares`).
+    units: those of the stage that are matched: `all`, or in the first 400 steps at each step size but the last a single
+    one, drawn anew every 50 steps (`random_single`; without keep_best, and not by `lbfgs`).
+    perturb_every: after so many steps the optimizer begins anew from the best iterate (the last, without keep_best), to
+    which Gaussian noise of `perturb_std` is added where the SNR gained less than 0.5 dB in 100 steps; 0 for never.
     start: `noise` (Gaussian around mid-range, `start_std`) or `pink` (amplitude 1/f) noise.
     relu_gradient: `identity` passes the gradient through the ReLU whose output is the stage's output.
     penalty: `total_variation` or a function, added to the loss times `penalty_weight`.
@@ -55,6 +60,9 @@ class Recipe:
     early_stop: bool = True
     keep_best: bool = True
     loss: str = "norm"
+    units: str = "all"
+    perturb_every: int = 0
+    perturb_std: float = 0.05
     start: str = "noise"
     start_std: float = 0.05
     relu_gradient: str = "true"
@@ -71,18 +79,24 @@ class Recipe:
             if value not in allowed and not is_free:
                 options = ", ".join(allowed)
                 raise MetamersError(f"recipe {field} {value!r}: choose one of {options}{nearest(str(value), allowed)}")
-        for field in ("steps", "halve_every", "warmup"):
+        for field in ("steps", "halve_every", "warmup", "perturb_every"):
             if not isinstance(getattr(self, field), int):
                 raise MetamersError(f"recipe {field} {getattr(self, field)!r} must be a whole number")
-        for field in ("step_size", "start_std", "penalty_weight"):
+        for field in ("step_size", "start_std", "perturb_std", "penalty_weight"):
             if not isinstance(getattr(self, field), int | float) or not math.isfinite(getattr(self, field)):
                 raise MetamersError(f"recipe {field} {getattr(self, field)!r} must be a finite number")
         for field in ("step_size", "steps", "halve_every"):
             if not getattr(self, field) > 0:
                 raise MetamersError(f"recipe {field} {getattr(self, field)} must be above 0")
-        for field in ("start_std", "penalty_weight", "warmup"):
+        for field in ("start_std", "perturb_std", "penalty_weight", "warmup", "perturb_every"):
             if not getattr(self, field) >= 0:
                 raise MetamersError(f"recipe {field} {getattr(self, field)} must not be negative")
+        if self.units != "all" and (self.keep_best or self.optimizer == "lbfgs"):
+            what = "keep_best" if self.keep_best else "optimizer 'lbfgs'"
+            raise MetamersError(
+                f"recipe {what} compares losses from step to step, which units {self.units!r} changes; "
+                "set keep_best=no and optimizer=normalized_gradient or adam, or units=all"
+            )
 
     def with_options(self, **options: Any) -> "Recipe":
         """This recipe with some fields changed, its name marked with a hash of what differs.
@@ -112,6 +126,7 @@ _ALLOWED = {
     "schedule": SCHEDULES,
     "start": STARTS,
     "loss": LOSSES,
+    "units": UNITS,
     "relu_gradient": RELU_GRADIENTS,
     "penalty": PENALTIES,
     "precision": PRECISIONS,

@@ -3,9 +3,10 @@
 from metamers.errors import MetamersError, nearest
 from metamers.synthesis.fast import FAST
 from metamers.synthesis.feather2023 import FEATHER2023, FEATHER2023_SCALED
+from metamers.synthesis.hmax import HMAX
 from metamers.synthesis.recipe import Recipe
 
-RECIPES = {recipe.name: recipe for recipe in (FAST, FEATHER2023, FEATHER2023_SCALED)}
+RECIPES = {recipe.name: recipe for recipe in (FAST, FEATHER2023, FEATHER2023_SCALED, HMAX)}
 
 
 def recipe_named(recipe: str | Recipe) -> Recipe:

@@ -9,10 +9,15 @@ from torch import Tensor
 from metamers.store import Cell
 
 
-def cell_generator(cell: Cell) -> torch.Generator:
-    """A CPU random generator seeded by the cell alone: the same start on any device, in any batch, on any worker."""
+def cell_seed(cell: Cell) -> int:
+    """A seed from the cell alone: the same random numbers on any device, in any batch, on any worker."""
     digest = hashlib.sha256(cell.id.encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def cell_generator(cell: Cell) -> torch.Generator:
+    """A CPU random generator with the cell's seed."""
+    return torch.Generator().manual_seed(cell_seed(cell))
 
 
 def noise(shape: tuple[int, ...], std: float, generator: torch.Generator) -> Tensor:

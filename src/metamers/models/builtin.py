@@ -1,0 +1,170 @@
+"""`builtin:NAME[?classes=N]`: the architectures of this package, with random weights or those of a file."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import torch
+from torch import nn
+
+from metamers.errors import MetamersError, nearest
+from metamers.models import hmax as hmax_layers
+from metamers.models import lowpass_alexnet, small_resnet_lowpass, vone_alexnet
+from metamers.models.hmax_patches import read_patches, sample_patches
+from metamers.models.small_alexnet import SmallAlexNet
+from metamers.models.small_resnet import SmallResNet
+from metamers.models.small_vgg import SmallVGG
+from metamers.models.staged import StagedModel
+from metamers.models.state_dicts import RANDOM_NOTE, built_at_random, put_weights, read_metadata, read_weights
+
+CLASSES = (
+    *("airplane", "anchor", "cat", "cloud", "cup", "flower", "heart", "knight"),
+    *("music", "scissors", "skull", "snowman", "star", "sun", "telephone", "umbrella"),
+)
+"""The classes of the small networks, where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network that can be built for any number of classes, and how it is looked at.
+
+    `build` takes the number of classes (and `options` by name, as text) and gives a network that takes images in
+    [0, 1], [N, channels, *input_size]. `class_names` are those of its `classes` outputs, where they have names.
+    `stages` are the default ones, None for the trunk. `note` must be said of a network without weights and options.
+    """
+
+    build: Callable[..., nn.Module]
+    input_size: tuple[int, int] = (64, 64)
+    channels: int = 3
+    classes: int = len(CLASSES)
+    class_names: tuple[str, ...] = CLASSES
+    stages: tuple[str, ...] | None = None
+    options: tuple[str, ...] = ()
+    note: str = ""
+
+    def __call__(self, classes: int | None = None, **options: str) -> nn.Module:
+        """The network with random weights, for `classes` classes or its own."""
+        return self.build(self.classes if classes is None else classes, **options)
+
+
+def _hmax(classes: int, patches: str | None = None) -> nn.Module:
+    if patches is not None:
+        return hmax_layers.HMAX(read_patches(patches), classes)
+    from metamers.stimuli.pictograms import pictograms
+
+    return hmax_layers.HMAX(sample_patches(pictograms("train", 32, size=250).read()), classes)
+
+
+_IMAGENET: dict[str, Any] = {"input_size": (224, 224), "classes": 1000, "class_names": ()}
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "small-resnet": Architecture(SmallResNet),
+    "small-resnet-lowpass": Architecture(small_resnet_lowpass.SmallResNetLowPass, stages=small_resnet_lowpass.STAGES),
+    "small-alexnet": Architecture(SmallAlexNet),
+    "small-vgg": Architecture(SmallVGG),
+    "lowpass-alexnet": Architecture(lowpass_alexnet.LowPassAlexNet, stages=lowpass_alexnet.STAGES, **_IMAGENET),
+    "vone-alexnet": Architecture(vone_alexnet.VOneAlexNet, stages=vone_alexnet.STAGES, **_IMAGENET),
+    "hmax": Architecture(
+        _hmax,
+        stages=hmax_layers.STAGES,
+        channels=1,
+        options=("patches",),
+        note="its patches are sampled from pictograms (seed 0); for others write builtin:hmax?patches=FILE",
+        **_IMAGENET | {"input_size": (250, 250)},
+    ),
+}
+
+
+def load_builtin(name: str, weights: str | None, device: torch.device) -> StagedModel:
+    """An architecture of this package, `NAME` or `NAME?classes=N`, with random weights (seed 0) or those of a file.
+
+    A safetensors file may say in its metadata for which `classes` (a JSON list of names) and `input_size` (a JSON
+    number or [height, width]) its weights are: the network is built for as many classes, which get these names.
+
+    Raises MetamersError for an unknown name or option, and for weights that do not fit.
+    """
+    asked = _parsed(name)
+    architecture = ARCHITECTURES[asked.name]
+    file = None if weights in (None, "random") else weights
+    said = _Said() if file is None else _said(file)
+    if asked.classes and said.classes and asked.classes != len(said.classes):
+        raise MetamersError(
+            f"weights {file!r} are for {len(said.classes)} classes, not {asked.classes}; "
+            f"leave classes= out of 'builtin:{name}'"
+        )
+    classes = asked.classes or len(said.classes) or architecture.classes
+    if not asked.classes and classes != architecture.classes:
+        name += f"{'&' if '?' in name else '?'}classes={classes}"  # so that the name alone builds the same network
+    network = built_at_random(lambda: architecture(classes, **asked.options))
+    if file is not None:
+        put_weights(network, read_weights(file), file)
+    return StagedModel(
+        network,
+        name=f"builtin:{name}",
+        spec=f"builtin:{name}",
+        input_size=said.input_size or architecture.input_size,
+        channels=architecture.channels,
+        classes=said.classes or (architecture.class_names if classes == architecture.classes else ()),
+        stages=architecture.stages,
+        notes=() if file else _notes(architecture, asked),
+        device=device,
+    )
+
+
+def _notes(architecture: Architecture, asked: "_Asked") -> tuple[str, ...]:
+    return (RANDOM_NOTE, *([architecture.note] if architecture.note and not asked.options else []))
+
+
+class _Asked(NamedTuple):
+    """What a name and its query ask for."""
+
+    name: str
+    classes: int | None
+    options: dict[str, str]
+
+
+def _parsed(spec: str) -> _Asked:
+    name, _, query = spec.partition("?")
+    if name not in ARCHITECTURES:
+        names = ", ".join(ARCHITECTURES)
+        raise MetamersError(f"no architecture {name!r}; choose one of {names}{nearest(name, ARCHITECTURES)}")
+    known = ("classes", *ARCHITECTURES[name].options)
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+    except ValueError as error:
+        raise MetamersError(f"model 'builtin:{spec}': write what follows ? as key=value, joined by &") from error
+    options = dict(pairs)
+    for key in options:
+        if key not in known:
+            raise MetamersError(
+                f"model 'builtin:{spec}': no option {key!r}{nearest(key, known)}; there is {known[0]}=N"
+            )
+    if len(options) < len(pairs):
+        raise MetamersError(f"model 'builtin:{spec}' states an option twice; keep one")
+    classes = options.pop("classes", None)
+    if classes is not None and not (classes.isascii() and classes.isdigit() and int(classes) > 1):
+        raise MetamersError(f"model 'builtin:{spec}': classes is {classes!r}; give a whole number above 1")
+    return _Asked(name, None if classes is None else int(classes), options)
+
+
+class _Said(NamedTuple):
+    """What the metadata of a file of weights say."""
+
+    classes: tuple[str, ...] = ()
+    input_size: int | tuple[int, ...] | None = None
+
+
+def _said(file: str) -> _Said:
+    metadata = read_metadata(file)
+    try:
+        classes = json.loads(metadata.get("classes", "[]"))
+        size = json.loads(metadata.get("input_size", "null"))
+    except ValueError as error:
+        raise MetamersError(
+            f"weights {file!r}: its metadata 'classes' or 'input_size' is no JSON; write it anew"
+        ) from error
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or len(classes) == 1:
+        raise MetamersError(f"weights {file!r}: its metadata 'classes' is no list of two names or more; write it anew")
+    return _Said(tuple(classes), tuple(size) if isinstance(size, list) else size)
