@@ -14,8 +14,8 @@ from metamers.synthesis.engine import search
 from metamers.synthesis.optimizers import make_optimizer
 
 STAGES = ("net.conv1", "net.layer1", "net.layer2", "net.layer3", "output")
-STEPS = 50
-REPEATS = 7
+STEPS = 200
+REPEATS = 5
 SECONDS = 8.0
 """A stage is measured at least `REPEATS` times and for this long."""
 

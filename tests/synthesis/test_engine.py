@@ -293,12 +293,41 @@ def test_slow_stimuli_are_perturbed_with_noise_of_their_own_seed(make_model, mak
 def test_a_perturbed_search_begins_anew_from_its_best(make_model, make_stimuli, often, optimizer):
     model, references = make_model(), make_stimuli(2).read()
     starts = starts_like(references)
-    often.setattr(engine_module, "PERTURBED_GAIN_DB", -math.inf)  # no noise: what is left is the new beginning
-    recipe = plain(optimizer, 10, keep_best=True, step_size=0.01)
+    often.setattr(engine_module, "PERTURBED_GAIN_DB", math.inf)
+    recipe = plain(optimizer, 10, keep_best=True, step_size=0.01, perturb_std=0)  # what is left is the new beginning
     first = search(model, BLOCK, references, starts, recipe)
     then = search(model, BLOCK, references, first.raw, recipe.with_options(steps=8))
     both = search(model, BLOCK, references, starts, recipe.with_options(steps=19, perturb_every=10))
     assert [trace.loss[-1] for trace in both.traces] == pytest.approx([t.loss[-1] for t in then.traces], rel=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_perturbation_leaves_fast_stimuli_alone(make_model, make_stimuli, often, monkeypatch, optimizer):
+    model, references = make_model(), make_stimuli(2).read()
+    starts = starts_like(references)
+    slow_row = iter([0.0, math.inf])
+    often.setattr(engine_module, "gain", lambda trace: next(slow_row))
+    recipe = plain(optimizer, 19, step_size=0.01)
+    alone = search(model, BLOCK, references, starts, recipe)
+    perturbed = search(model, BLOCK, references, starts, recipe.with_options(perturb_every=10))
+    assert (perturbed.raw[0] - alone.raw[0]).abs().max() > 0.01
+    assert torch.allclose(perturbed.raw[1], alone.raw[1], atol=1e-5)
+
+
+def test_a_metamer_does_not_leave_while_it_climbs_back_from_its_perturbation(make_model, make_stimuli, often):
+    model, references = make_model(), make_stimuli(2).read()
+    often.setattr(engine_module, "GRACE", 4)
+    often.setattr(engine_module, "PERTURBED_GAIN_DB", math.inf)
+    often.setattr(engine_module, "has_settled", lambda trace: trace.step[-1] > 10)
+    recipe = plain("lbfgs", 30, keep_best=True, early_stop=True, perturb_every=10, step_size=0.01)
+
+    def always(rows, signals):
+        return torch.ones(len(rows), dtype=torch.bool)
+
+    found = search(model, BLOCK, references, starts_like(references), recipe, always)
+    assert found.n_steps == [15, 15]
+    without = search(model, BLOCK, references, starts_like(references), recipe.with_options(perturb_every=0), always)
+    assert without.n_steps == [11, 11]
 
 
 def trace_of(*snr):

@@ -15,6 +15,7 @@ from metamers.cli.output import stdout_kept_for_results
 from metamers.cli.prove import report, verify
 from metamers.cli.recognize import recognize
 from metamers.cli.replicate import replicate
+from metamers.cli.train import train
 from metamers.errors import MetamersError
 
 BAD_INPUT = 2
@@ -27,7 +28,7 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # main says how to resume
 )
-for command in (demo, models, stages, make, recognize, import_responses, verify, report, replicate):
+for command in (demo, models, stages, make, recognize, import_responses, verify, report, train, replicate):
     app.command(command)
 app.command(analyze)
 

@@ -12,7 +12,11 @@ from metamers.models.builtin import ARCHITECTURES as ARCHITECTURES
 from metamers.models.builtin import CLASSES as CLASSES
 from metamers.models.staged import StagedModel
 
-BUNDLED = {"picto-resnet": "small-resnet", "picto-resnet-b": "small-resnet", "picto-alexnet": "small-alexnet"}
+BUNDLED = {
+    "picto-resnet": "small-resnet",
+    "picto-resnet-b": "small-resnet",
+    "picto-alexnet": "small-alexnet",
+}
 NAMES = tuple(BUNDLED)
 WEIGHTS = Path(__file__).parent / "weights"
 INPUT_SIZE = (64, 64)

@@ -31,7 +31,8 @@ class StagedModel:
 
     `input_size` is (height, width), for sounds (1, samples), or None where the network takes any; a single number is a
     square. `stages` are the names or globs that "all" stands for. `classes` are class names in the order of the output;
-    `decides` is false for an output that is no choice among classes, such as an embedding.
+    `decides` is false for an output that is no choice among classes, such as an embedding. `trainable` names the
+    weights that were not frozen when they came.
     Raises MetamersError for values that make no sense.
 
     >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
@@ -63,6 +64,7 @@ class StagedModel:
     ) -> None:
         self.name = name or type(network).__name__
         self.device = parse_device(device)
+        self.trainable = frozenset(key for key, weight in network.named_parameters() if weight.requires_grad)
         self.network = _frozen(network, self.name).to(self.device)
         self.spec = spec
         self.weights: str | None = None
@@ -99,7 +101,7 @@ class StagedModel:
             parts = [self.activations(row[None], stages, precision) for row in x]
             return {stage: torch.cat([part[stage] for part in parts]) for stage in parts[0]}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            entering = self._enter(x)
+            entering = self.entering(x)
             if not sites:
                 return {"input": entering}
             given = entering.clone() if look.alters_input else entering
@@ -111,6 +113,17 @@ class StagedModel:
         if x.requires_grad and torch.is_grad_enabled():
             self._require_gradient(found)
         return {stage: found[stage].float() for stage in stages}
+
+    def entering(self, x: Tensor) -> Tensor:
+        """What the network is given for stimuli `x` in [0, 1]: mapped to its range, normalized, of its type."""
+        low, high = self.input_range
+        if (low, high) != (0.0, 1.0):
+            x = x * (high - low) + low
+        if self._mean is not None:
+            x = x - self._mean
+        if self._std is not None:
+            x = x / self._std
+        return x.to(self._dtype)
 
     def logits(self, x: Tensor) -> Tensor:
         """The output for stimuli `x`, float32 [N, K], differentiable. Raises MetamersError without a decision."""
@@ -237,16 +250,6 @@ class StagedModel:
         weights = (p.dtype for p in self.network.parameters() if p.is_floating_point())
         self._dtype = next(weights, torch.float32)
 
-    def _enter(self, x: Tensor) -> Tensor:
-        low, high = self.input_range
-        if (low, high) != (0.0, 1.0):
-            x = x * (high - low) + low
-        if self._mean is not None:
-            x = x - self._mean
-        if self._std is not None:
-            x = x / self._std
-        return x.to(self._dtype)
-
     def _look(self, x: Tensor) -> tuple[Trace, Stages]:
         """The trace for stimuli like `x`, made when such stimuli first come."""
         shape = tuple(x.shape[1:])
@@ -274,7 +277,7 @@ class StagedModel:
         else:
             noise = 0.2 * noise - 0.1
         with torch.no_grad(), opened(self._regions, [region.name for region in self._regions]):
-            looked = trace(self.network, self._enter(noise.to(self.device)), self.name)
+            looked = trace(self.network, self.entering(noise.to(self.device)), self.name)
         return looked, Stages(self.network, looked, shape, self._patterns, self.name)
 
     def _names(self) -> Stages:

@@ -1,7 +1,9 @@
 """Weights of networks: read without running code, checked, hashed, drawn at random."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +13,8 @@ from torch import Tensor, nn
 from metamers.errors import MetamersError
 
 T = TypeVar("T")
+
+_SEED = ContextVar("seed of random weights", default=0)
 
 RANDOM_NOTE = "weights are random (seed 0)"
 WRAPPERS = ("state_dict", "model", "model_state_dict")
@@ -69,10 +73,22 @@ def put_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -
     network.load_state_dict(dict(weights), strict=False)
 
 
+@contextmanager
+def random_weights_from(seed: int) -> Iterator[None]:
+    """Within, random weights are drawn under `seed`, not 0; PyTorch's random state is left as it was."""
+    token = _SEED.set(seed)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)  # of what a function of the user's draws
+            yield
+    finally:
+        _SEED.reset(token)
+
+
 def built_at_random(build: Callable[[], T]) -> T:
     """What `build` makes under seed 0, PyTorch's random state left as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(_SEED.get())
         return build()
 
 

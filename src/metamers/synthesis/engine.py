@@ -24,6 +24,8 @@ GAIN_DB = 0.1
 GAIN_CHECKS = 2
 PERTURBED_GAIN_DB = 0.5
 """Where the recipe perturbs, it adds noise to a stimulus whose SNR gained less than this over `GAIN_CHECKS` checks."""
+GRACE = 200
+"""Steps after its own perturbation in which a stimulus does not leave: it is climbing back."""
 STALL_CHECKS = 8
 """A stimulus has stopped improving when its best SNR gained less than `GAIN_DB` over this many checks."""
 
@@ -114,6 +116,7 @@ class _Batch:
         self.raw = starts.clone().cpu()
         self.n_steps = [0] * n
         self.traces = [Trace() for _ in range(n)]
+        self.perturbed = [-math.inf] * n  # the step of each stimulus's last perturbation
         on_device = self.rows.to(model.device)
         self.target = target[on_device]
         self.size = torch.linalg.vector_norm(self.target, dim=1)
@@ -148,11 +151,10 @@ class _Batch:
                     self._keep(stay)
             if last or not len(self.rows):
                 continue
+            x = self.optimizer.step(self.x, loss, gradient, self.step_size * schedule(self.recipe, step))
+            self.x = x.clamp_(0, 1)
             if self.recipe.perturb_every and step and step % self.recipe.perturb_every == 0:
                 self._perturb(step)
-            else:
-                x = self.optimizer.step(self.x, loss, gradient, self.step_size * schedule(self.recipe, step))
-                self.x = x.clamp_(0, 1)
         return Search(self.raw, self.n_steps, self.traces, self.problems, self.relus_passed)
 
     def _loss(self, with_gradient: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -200,10 +202,12 @@ class _Batch:
             trace.snr_db.append(-10 * math.log10(value) if value > 0 else math.inf)
             if not math.isfinite(value):
                 self.problems[row] = f"the loss is not finite at step {step}"
-            elif self.recipe.early_stop and not last and not has_stalled(trace):
-                (candidates if is_metamer and has_settled(trace) else go_on).append(position)
-            elif not last and not self.recipe.early_stop:
+            elif last:
+                continue
+            elif not self.recipe.early_stop or step - self.perturbed[row] <= GRACE:
                 go_on.append(position)
+            elif not has_stalled(trace):
+                (candidates if is_metamer and has_settled(trace) else go_on).append(position)
         if candidates:
             assert is_metamer is not None
             tried = torch.tensor(candidates)
@@ -217,16 +221,20 @@ class _Batch:
         return torch.tensor(sorted(go_on), dtype=torch.int64)
 
     def _perturb(self, step: int) -> None:
-        """Begin again from the best iterate (where the recipe keeps it), slow stimuli with a little noise added."""
-        x = self.best_x if self.recipe.keep_best else self.x
-        noise = torch.zeros_like(x)
+        """Let slow stimuli begin again from their best iterate (where the recipe keeps it) with a little noise added."""
+        slow = torch.zeros(len(self.rows), dtype=torch.bool)
+        noise = torch.zeros_like(self.x)
         for position, row in enumerate(self.rows.tolist()):
             if gain(self.traces[row]) < PERTURBED_GAIN_DB:
                 # A seed of the stimulus and the step: the same in any batch, also where one is halved and begun anew.
                 generator = torch.Generator().manual_seed(self.seeds[row] + step)
-                noise[position] = torch.randn(x.shape[1:], generator=generator)
-        self.x = x.add(noise, alpha=self.recipe.perturb_std).clamp_(0, 1)
-        self.optimizer = make_optimizer(self.recipe.optimizer)
+                noise[position] = torch.randn(self.x.shape[1:], generator=generator)
+                slow[position], self.perturbed[row] = True, step
+        slow = slow.to(self.x.device)
+        best = self.best_x if self.recipe.keep_best else self.x
+        begun = best.add(noise, alpha=self.recipe.perturb_std).clamp_(0, 1)
+        self.x = torch.where(slow.view(-1, *[1] * (self.x.ndim - 1)), begun, self.x)
+        self.optimizer.restart(slow, self.x)
 
     def _keep(self, stay: Tensor) -> None:
         self.rows = self.rows[stay]

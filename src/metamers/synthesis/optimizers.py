@@ -1,5 +1,6 @@
 """Optimizers whose state is kept for each stimulus alone, so that a stimulus may leave the batch."""
 
+import math
 from typing import Protocol
 
 import torch
@@ -15,6 +16,9 @@ class Optimizer(Protocol):
     def keep(self, rows: Tensor) -> None:
         """Forget all stimuli but those of the given rows."""
 
+    def restart(self, rows: Tensor, x: Tensor) -> None:
+        """Begin anew where `rows` (bool [N]) says so, from the signals `x` [N, ...] that the next step will be given."""
+
 
 class NormalizedGradient:
     """Steps of a given Euclidean length against the gradient: x - step g / (||g|| + 1e-10)."""
@@ -27,30 +31,41 @@ class NormalizedGradient:
     def keep(self, rows: Tensor) -> None:
         """There is no state."""
 
+    def restart(self, rows: Tensor, x: Tensor) -> None:
+        """There is no state."""
+
 
 class Adam:
     """Adam (Kingma & Ba, 2015, arXiv:1412.6980); all its operations are elementwise."""
 
     def __init__(self, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> None:
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-        self.count = 0
-        self.mean = self.square = torch.empty(0)
+        self.started = False
 
     def step(self, x: Tensor, loss: Tensor, gradient: Tensor, step_size: float) -> Tensor:
         """See `Optimizer`."""
-        if self.count == 0:
+        if not self.started:
             self.mean, self.square = torch.zeros_like(x), torch.zeros_like(x)
+            self.count = _per_row(torch.zeros(len(x), device=x.device), x)
+            self.started = True
         self.count += 1
         self.mean.lerp_(gradient, 1 - self.beta1)
         self.square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-        scale = (1 - self.beta2**self.count) ** 0.5
-        denominator = self.square.sqrt().div_(scale).add_(self.epsilon)
-        return x.addcdiv(self.mean, denominator, value=-step_size / (1 - self.beta1**self.count))
+        # 1 - beta ** count, without the rounding of the difference.
+        of_mean, of_square = (-torch.expm1(self.count * math.log(beta)) for beta in (self.beta1, self.beta2))
+        denominator = self.square.sqrt().div_(of_square.sqrt()).add_(self.epsilon)
+        return x - self.mean / denominator * (step_size / of_mean)
 
     def keep(self, rows: Tensor) -> None:
         """See `Optimizer`."""
-        if self.count:
-            self.mean, self.square = self.mean[rows], self.square[rows]
+        if self.started:
+            self.mean, self.square, self.count = self.mean[rows], self.square[rows], self.count[rows]
+
+    def restart(self, rows: Tensor, x: Tensor) -> None:
+        """See `Optimizer`."""
+        if self.started:
+            for state in (self.mean, self.square, self.count):
+                state[rows] = 0
 
 
 class LBFGS:
@@ -83,6 +98,14 @@ class LBFGS:
         if self.started:
             for name in ("x", "gradient", "loss", "scale", "pairs", "products", "slopes", "usable", "newest"):
                 setattr(self, name, getattr(self, name)[rows])
+
+    def restart(self, rows: Tensor, x: Tensor) -> None:
+        """See `Optimizer`."""
+        if self.started:
+            self.x = torch.where(rows[:, None], x.flatten(1), self.x)  # a step of length 0, which teaches nothing,
+            self.loss = torch.where(rows, torch.inf, self.loss)  # and is taken
+            self.usable &= ~rows[:, None]
+            self.scale = torch.where(rows, 1.0, self.scale)
 
     def _start(self, x: Tensor, loss: Tensor, gradient: Tensor) -> None:
         n, size, m = *x.shape, self.memory

@@ -38,8 +38,8 @@ class Recipe:
     loss: the relative error ||a - a0|| / ||a0|| (`norm`) or its square (`squares`).
     units: those of the stage that are matched: `all`, or in the first 400 steps at each step size but the last a single
     one, drawn anew every 50 steps (`random_single`; without keep_best, and not by `lbfgs`).
-    perturb_every: after so many steps the optimizer begins anew from the best iterate (the last, without keep_best), to
-    which Gaussian noise of `perturb_std` is added where the SNR gained less than 0.5 dB in 100 steps; 0 for never.
+    perturb_every: after every so many steps, a stimulus whose SNR gained less than 0.5 dB in 100 steps begins anew from
+    its best iterate (the last, without keep_best), to which Gaussian noise of `perturb_std` is added; 0 for never.
     start: `noise` (Gaussian around mid-range, `start_std`) or `pink` (amplitude 1/f) noise.
     relu_gradient: `identity` passes the gradient through the ReLU whose output is the stage's output.
     penalty: `total_variation` or a function, added to the loss times `penalty_weight`.

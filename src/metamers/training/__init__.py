@@ -1,5 +1,7 @@
-"""How invariances are changed."""
+"""How invariances are changed: training, and attacks."""
 
-from metamers.training.standard import TrainingRecipe, accuracy, train_standard
+from metamers.training.config import TrainingConfig
+from metamers.training.run import Trained, train
+from metamers.training.trainer import Watch
 
-__all__ = ["TrainingRecipe", "accuracy", "train_standard"]
+__all__ = ["Trained", "TrainingConfig", "Watch", "train"]

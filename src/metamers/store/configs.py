@@ -1,0 +1,182 @@
+"""Configuration files that people write: YAML, checked against a pydantic model, with errors that name the line."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+
+from metamers.errors import MetamersError, nearest
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
+
+M = TypeVar("M", bound="BaseModel")
+
+Place = tuple[str | int, ...]
+
+
+def read_config(path: Path | str, schema: type[M], changes: Mapping[str, Any] | None = None) -> M:
+    """The configuration in a YAML file, with some values (by dotted key) put in the place of the file's.
+
+    Raises MetamersError that names the file, the line, the key and what is allowed.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "no UTF-8 text"
+        raise MetamersError(f"configuration '{path}' cannot be read ({reason}); give a YAML file") from error
+    try:
+        tree = yaml.compose(text, yaml.SafeLoader)
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise MetamersError(f"{path}{where}: {getattr(error, 'problem', None) or 'no YAML'}; correct it") from error
+    if not isinstance(value, dict):
+        raise MetamersError(f"{path}: holds no keys; write it as key: value, one to a line")
+    if repeated := _repeated_key(tree):
+        key, line = repeated
+        raise MetamersError(f"{path}, line {line}: {key!r} is there twice; keep one")
+    return _checked(value, schema, changes or {}, str(path), tree)
+
+
+def checked_config(value: Mapping[str, Any], schema: type[M], what: str) -> M:
+    """The configuration of plain values; `what` it is of is for the errors. Raises MetamersError as `read_config`."""
+    return _checked(dict(value), schema, {}, what, None)
+
+
+def _checked(
+    value: dict[str, Any], schema: type[M], changes: Mapping[str, Any], what: str, tree: yaml.Node | None
+) -> M:
+    from pydantic import ValidationError
+
+    for key, changed in changes.items():
+        part = value
+        *parents, last = key.split(".")
+        for parent in parents:
+            inner = part.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                raise MetamersError(f"{what}: {parent!r} holds no keys, so {key!r} cannot be set; correct one of them")
+            part = inner
+        part[last] = changed
+    try:
+        return schema.model_validate(value)
+    except ValidationError as error:
+        raise MetamersError(_first_problem(error, schema, what, tree)) from error
+
+
+def _first_problem(error: "ValidationError", schema: type["BaseModel"], what: str, tree: yaml.Node | None) -> str:
+    problems = error.errors()
+    # An unknown key tells more than the key that it left missing.
+    first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
+    place = _in_file(first["loc"], tree)
+    line = _line(place, tree)
+    where = f"{what}, line {line}" if line else what
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{where}: {_said(first, schema, '.'.join(map(str, place)))}{more}"
+
+
+def _said(problem: "ErrorDetails", schema: type["BaseModel"], key: str) -> str:
+    kind, context, given = problem["type"], problem.get("ctx") or {}, problem.get("input")
+    if kind == "extra_forbidden":
+        known = _keys_at(schema, problem["loc"][:-1])
+        return f"there is no key {key!r}{nearest(str(problem['loc'][-1]), known)}; allowed: {', '.join(known)}"
+    if kind in ("literal_error", "union_tag_invalid"):
+        allowed = str(context.get("expected", context.get("expected_tags", ""))).replace(" or ", ", ")
+        options = [option.strip().strip("'") for option in allowed.split(",")]
+        if kind == "union_tag_invalid":
+            key, given = f"{key}.{str(context['discriminator']).strip(chr(39))}", context["tag"]
+        return f"{key} {given!r}: choose one of {', '.join(options)}{nearest(str(given), options)}"
+    if kind in ("missing", "union_tag_not_found"):
+        if kind == "union_tag_not_found":
+            key = f"{key}.{str(context['discriminator']).strip(chr(39))}"
+        return f"{key} is missing; give it"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key} {_short(given)}: {message[:1].lower()}{message[1:]}; correct it"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _keys_at(schema: Any, place: Place) -> list[str]:
+    """The keys that a part of a configuration may have."""
+    from typing import get_args
+
+    from pydantic import BaseModel
+
+    def models(annotation: Any) -> list[type[BaseModel]]:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return [annotation]
+        return [model for part in get_args(annotation) for model in models(part)]
+
+    candidates = [schema]
+    for part in place:
+        tagged = [
+            m for m in candidates if "kind" in m.model_fields and part in get_args(m.model_fields["kind"].annotation)
+        ]
+        if tagged:
+            candidates = tagged
+        elif isinstance(part, str):
+            fields = [m.model_fields[part].annotation for m in candidates if part in m.model_fields]
+            candidates = [model for annotation in fields for model in models(annotation)] or candidates
+    return list(dict.fromkeys(name for model in candidates for name in model.model_fields))
+
+
+def _in_file(place: Place, tree: yaml.Node | None) -> Place:
+    """The keys of `place` without those that only pydantic has: the tags of a union."""
+    if tree is None:
+        return place
+    kept: list[str | int] = []
+    node: yaml.Node | None = tree
+    for i, part in enumerate(place):
+        inner = _child(node, part)
+        if inner is not None or i == len(place) - 1:
+            kept.append(part)
+            node = inner
+    return tuple(kept)
+
+
+def _line(place: Place, tree: yaml.Node | None) -> int | None:
+    node, line = tree, None
+    for part in place:
+        inner = _child(node, part)
+        if inner is None:
+            break
+        line = _key_line(node, part)
+        node = inner
+    return line
+
+
+def _child(node: yaml.Node | None, part: str | int) -> yaml.Node | None:
+    if isinstance(node, yaml.MappingNode):
+        return next((value for key, value in node.value if key.value == str(part)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        inner: yaml.Node = node.value[part]
+        return inner
+    return None
+
+
+def _key_line(node: yaml.Node | None, part: str | int) -> int:
+    if isinstance(node, yaml.MappingNode):
+        return int(next(key.start_mark.line for key, _ in node.value if key.value == str(part))) + 1
+    assert isinstance(node, yaml.SequenceNode) and isinstance(part, int)
+    return int(node.value[part].start_mark.line) + 1
+
+
+def _repeated_key(node: yaml.Node | None) -> tuple[str, int] | None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                return key.value, key.start_mark.line + 1
+            seen.add(key.value)
+            if found := _repeated_key(value):
+                return found
+    if isinstance(node, yaml.SequenceNode):
+        return next(filter(None, map(_repeated_key, node.value)), None)
+    return None
