@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from metamers.errors import MetamersError, nearest
-from metamers.training.norms import NORMS, project, random_inside, steepest
+from metamers.training.norms import NORMS, Generators, project, random_inside, steepest
 
 Logits = Callable[[Tensor], Tensor]
 """Stimuli [N, ...] to logits [N, K], differentiable; each stimulus by itself."""
+
+CHECK_EVERY = 8
+"""Steps after which `strongest` lets go of the stimuli that are misnamed; each time, it waits for the device."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,11 @@ class Attack:
         """The length of a step."""
         return self.eps / 4 if self.step_size is None else self.step_size
 
+    @property
+    def draws(self) -> bool:
+        """Whether any attempt begins at a random place."""
+        return self.random_start or self.restarts > 0
+
 
 def climb(
     logits: Logits,
@@ -55,7 +64,7 @@ def climb(
     attack: Attack,
     *,
     bounds: tuple[float, float] | None = (0.0, 1.0),
-    generator: torch.Generator | None = None,
+    generator: Generators | None = None,
     random_start: bool | None = None,
 ) -> Tensor:
     """The last iterate of one attempt: stimuli like `x` [N, ...], within `attack.eps` of it and within `bounds`.
@@ -69,6 +78,13 @@ def climb(
     return adversarial
 
 
+class Adversarial(NamedTuple):
+    """What an attack made of N stimuli: the stimuli [N, ...], and whether each is misnamed, bool [N]."""
+
+    x: Tensor
+    misnamed: Tensor
+
+
 def strongest(
     logits: Logits,
     x: Tensor,
@@ -76,40 +92,56 @@ def strongest(
     attack: Attack,
     *,
     bounds: tuple[float, float] | None = (0.0, 1.0),
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """The strongest of all iterates of all attempts, `x` included: one that is misnamed where there is one, and among
-    those the one of the highest cross-entropy. Shapes as of `climb`."""
+    generator: Generators | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Adversarial:
+    """The strongest of all iterates of all attempts, starts included: the first that is misnamed; where none is, the
+    one of the highest cross-entropy.
+
+    Shapes as of `climb`. What is misnamed leaves the batch, so that the others go faster. `progress` is called with the
+    share of the steps that is done.
+    """
     best = _Best(x, labels)
     for attempt in range(attack.restarts + 1):
         adversarial = _start(x, attack, bounds, generator, attempt > 0 or attack.random_start)
-        for _ in range(attack.steps):
-            outputs, gradient = _loss_and_gradient(logits, adversarial, labels)
-            best.offer(adversarial, outputs)
-            adversarial = _step(adversarial, x, gradient, attack, bounds)
-        with torch.no_grad():
-            best.offer(adversarial, logits(adversarial))
-    return best.x
+        rows = (~best.misnamed).nonzero()[:, 0]
+        adversarial = adversarial[rows]
+        for step in range(attack.steps):
+            if not len(rows):
+                return Adversarial(best.x, best.misnamed)
+            outputs, gradient = _loss_and_gradient(logits, adversarial, labels[rows])
+            best.offer(rows, adversarial, outputs)
+            adversarial = _step(adversarial, x[rows], gradient, attack, bounds)
+            if (step + 1) % CHECK_EVERY == 0:
+                left = ~best.misnamed[rows]
+                rows, adversarial = rows[left], adversarial[left]
+                progress((attempt + (step + 1) / attack.steps) / (attack.restarts + 1))
+        if len(rows):
+            with torch.no_grad():
+                best.offer(rows, adversarial, logits(adversarial))
+    return Adversarial(best.x, best.misnamed)
 
 
 class _Best:
     """The strongest of the iterates offered."""
 
     def __init__(self, x: Tensor, labels: Tensor) -> None:
-        self.x, self.labels = x.detach(), labels
+        self.x, self.labels = x.detach().clone(), labels
         self.loss = torch.full((len(x),), -torch.inf, device=x.device)
-        self.wrong = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        self.misnamed = torch.zeros(len(x), dtype=torch.bool, device=x.device)
 
-    def offer(self, x: Tensor, outputs: Tensor) -> None:
-        loss = F.cross_entropy(outputs, self.labels, reduction="none")
-        wrong = outputs.argmax(1) != self.labels
-        better = (wrong & ~self.wrong) | ((wrong == self.wrong) & (loss > self.loss))
-        self.x = torch.where(better.view(-1, *[1] * (x.ndim - 1)), x.detach(), self.x)
-        self.loss, self.wrong = torch.where(better, loss, self.loss), torch.where(better, wrong, self.wrong)
+    def offer(self, rows: Tensor, x: Tensor, outputs: Tensor) -> None:
+        """Iterates `x` [n, ...] of the stimuli `rows` [n], with their logits [n, K]."""
+        loss = F.cross_entropy(outputs, self.labels[rows], reduction="none")
+        misnamed = outputs.argmax(1) != self.labels[rows]
+        better = (misnamed | (loss > self.loss[rows])) & ~self.misnamed[rows]
+        self.x[rows] = torch.where(better.view(-1, *[1] * (x.ndim - 1)), x, self.x[rows])
+        self.loss[rows] = torch.where(better, loss, self.loss[rows])
+        self.misnamed[rows] |= misnamed
 
 
 def _start(
-    x: Tensor, attack: Attack, bounds: tuple[float, float] | None, generator: torch.Generator | None, at_random: bool
+    x: Tensor, attack: Attack, bounds: tuple[float, float] | None, generator: Generators | None, at_random: bool
 ) -> Tensor:
     if not at_random:
         return x.detach()
@@ -121,6 +153,10 @@ def _start(
 def _step(
     adversarial: Tensor, x: Tensor, gradient: Tensor, attack: Attack, bounds: tuple[float, float] | None
 ) -> Tensor:
+    if attack.norm == "l1" and bounds is not None:
+        # Else the few values that a step changes are spent on those that cannot move. As in the code of Tramèr & Boneh.
+        outward = ((adversarial <= bounds[0]) & (gradient < 0)) | ((adversarial >= bounds[1]) & (gradient > 0))
+        gradient = gradient.masked_fill(outward, 0)
     moved = adversarial + attack.step_length * steepest(gradient, attack.norm)
     return _clipped(x + project(moved - x, attack.norm, attack.eps), bounds)
 

@@ -1,7 +1,12 @@
 """Balls of perturbations around a stimulus: how large one is, how to get back into the ball, and where to climb."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+Generators = torch.Generator | Sequence[torch.Generator]
+"""What draws numbers, on the CPU: one for all stimuli, or one for each, so that none depends on the others."""
 
 NORMS = ("l2", "linf", "l1")
 
@@ -29,14 +34,17 @@ def project(delta: Tensor, norm: str, eps: float) -> Tensor:
 
 def steepest(gradient: Tensor, norm: str) -> Tensor:
     """Directions of size 1 along gradients [N, ...]: for "l2" the gradient, for "linf" its sign, for "l1" the sign of
-    the largest one percent of its values.
+    the largest one percent of its values. 0 where the gradient is 0.
 
     Source for "l1": Tramèr & Boneh (2019, arXiv:1904.13000), section 3.1.
     """
     if norm == "linf":
         return gradient.sign()
     if norm == "l2":
-        return gradient / _rows(norm_of(gradient, "l2") + _TINY, gradient)
+        # By the largest value first: of a model that is sure of itself, the squares of the gradient are no floats.
+        smallest = torch.finfo(gradient.dtype).tiny
+        scaled = gradient / _rows(norm_of(gradient, "linf").clamp(min=smallest), gradient)
+        return scaled / _rows(norm_of(scaled, "l2").clamp(min=1.0), scaled)
     flat = gradient.flatten(1)
     n_values = flat.shape[1]
     kept = max(1, n_values - int(L1_QUANTILE * n_values))
@@ -45,14 +53,14 @@ def steepest(gradient: Tensor, norm: str) -> Tensor:
     return (signs / norm_of(signs, "l1").clamp(min=1.0)[:, None]).view_as(gradient)
 
 
-def random_inside(like: Tensor, norm: str, eps: float, generator: torch.Generator) -> Tensor:
+def random_inside(like: Tensor, norm: str, eps: float, generator: Generators) -> Tensor:
     """Where an attack starts at random: for "linf" uniform in the cube, else a uniform draw from [-1/2, 1/2] that is
     brought back to size `eps` where it is larger (as in the `robustness` library, Engstrom et al., 2019)."""
     drawn = _uniform(like, generator)
     return drawn * 2 * eps if norm == "linf" else project(drawn, norm, eps)
 
 
-def random_of_size(like: Tensor, norm: str, eps: float, generator: torch.Generator) -> Tensor:
+def random_of_size(like: Tensor, norm: str, eps: float, generator: Generators) -> Tensor:
     """Perturbations of exactly the size `eps`: for "linf" a corner of the cube, for "l2" a uniform draw brought to the
     sphere. Source: Feather et al. (2023), Methods, random perturbations."""
     drawn = _uniform(like, generator)
@@ -61,9 +69,13 @@ def random_of_size(like: Tensor, norm: str, eps: float, generator: torch.Generat
     return drawn * _rows(eps / norm_of(drawn, norm).clamp(min=_TINY), drawn)
 
 
-def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:
+def _uniform(like: Tensor, generator: Generators) -> Tensor:
     # Drawn on the CPU: the same numbers on any device.
-    return (torch.rand(like.shape, generator=generator) - 0.5).to(like.device)
+    if isinstance(generator, torch.Generator):
+        drawn = torch.rand(like.shape, generator=generator)
+    else:
+        drawn = torch.stack([torch.rand(like.shape[1:], generator=own) for own in generator])
+    return (drawn - 0.5).to(like.device)
 
 
 def _onto_l1_ball(delta: Tensor, eps: float) -> Tensor:
