@@ -62,7 +62,10 @@ def test_seeds_draw_and_each_has_its_accuracy(model):
     curve = draw(seeds=[0, 1, 2])
     assert curve.seeds == (0, 1, 2) and curve.n_images == 20 and 20 < curve.n_different <= 56
     assert len(set(curve.accuracy)) > 1
-    assert curve.notes == ()
+    assert curve.notes == (
+        "seeds share stimuli, as each draws 20 of 56: the interval is of the accuracy on these 56 alone",
+    )
+    assert draw(seeds=[0, 1]).notes == ()
     for seed, row in zip(curve.seeds, curve.accuracy, strict=True):
         drawn = np.random.default_rng(seed).choice(len(values), 20, replace=False)
         margins = [abs(values[i] - 127.5) for i in drawn]

@@ -190,7 +190,10 @@ def _draws(n: int, n_images: int, seeds: Sequence[int]) -> tuple[dict[int, NDArr
         raise MetamersError(f"{n_images} images, seeds {list(seeds)}: give at least 1 image and one seed of at least 0")
     if n_images < n or (n_images == n and len(set(seeds)) == 1):
         draws = {seed: np.random.default_rng(seed).choice(n, n_images, replace=False) for seed in seeds}
-        return {seed: np.sort(rows) for seed, rows in draws.items()}, ()
+        shared = (
+            f"seeds share stimuli, as each draws {n_images} of {n}: the interval is of the accuracy on these {n} alone"
+        )
+        return {seed: np.sort(rows) for seed, rows in draws.items()}, (shared,) * (n_images * len(draws) > n)
     note = f"all {n} stimuli are taken once, whatever the seed, as there are no more than the {n_images} wanted"
     return {seeds[0]: np.arange(n)}, (note,)
 
