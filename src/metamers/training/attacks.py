@@ -65,13 +65,12 @@ def climb(
     *,
     bounds: tuple[float, float] | None = (0.0, 1.0),
     generator: Generators | None = None,
-    random_start: bool | None = None,
 ) -> Tensor:
     """The last iterate of one attempt: stimuli like `x` [N, ...], within `attack.eps` of it and within `bounds`.
 
     One forward and one backward pass a step; nothing waits for the device. `generator` (on the CPU) draws the start.
     """
-    adversarial = _start(x, attack, bounds, generator, attack.random_start if random_start is None else random_start)
+    adversarial = _start(x, attack, bounds, generator, attack.random_start)
     for _ in range(attack.steps):
         _, gradient = _loss_and_gradient(logits, adversarial, labels)
         adversarial = _step(adversarial, x, gradient, attack, bounds)
