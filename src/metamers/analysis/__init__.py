@@ -18,6 +18,7 @@ from metamers.analysis.relation import (
     robustness_relation,
     with_depths,
 )
+from metamers.analysis.robustness import robustness_table
 from metamers.analysis.scores import participant_scores
 from metamers.analysis.seeds import seed_agreement, seed_distances
 
@@ -47,6 +48,7 @@ __all__ = [
     "recognition_by_stage",
     "repeated_measures_anova",
     "robustness_relation",
+    "robustness_table",
     "seed_agreement",
     "seed_distances",
     "split_half_reliability",

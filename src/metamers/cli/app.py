@@ -7,6 +7,7 @@ from cyclopts import App, CycloptsError
 
 from metamers import __version__
 from metamers.cli.analyze import analyze
+from metamers.cli.attack import attack
 from metamers.cli.demo import demo
 from metamers.cli.import_responses import import_responses
 from metamers.cli.inspect import models, stages
@@ -28,7 +29,8 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # main says how to resume
 )
-for command in (demo, models, stages, make, recognize, import_responses, verify, report, train, replicate):
+COMMANDS = (demo, models, stages, make, recognize, import_responses, verify, report, train, attack, replicate)
+for command in COMMANDS:
     app.command(command)
 app.command(analyze)
 

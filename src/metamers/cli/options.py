@@ -91,3 +91,16 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
         raise MetamersError(f"--input-size {text}: give one side or HEIGHTxWIDTH in pixels, e.g. 224")
     return int(sides[0]), int(sides[-1])
+
+
+def parse_number(option: str, text: str) -> float:
+    """A number or a fraction, such as 4/255, of an option. Raises MetamersError for anything else.
+
+    >>> parse_number("--eps", "1/4"), parse_number("--eps", "1e-3")
+    (0.25, 0.001)
+    """
+    above, slash, below = text.partition("/")
+    try:
+        return _finite(above) / (_finite(below) if slash else 1)
+    except (ValueError, ZeroDivisionError):
+        raise MetamersError(f"{option} {text}: give a number, or a fraction such as 4/255") from None

@@ -78,19 +78,26 @@ def styled(name: str) -> Iterator[None]:
 
 def draw(run: Path, name: str, description: str, make: Callable[[], "Figure"], *, pdf: bool = True) -> Markup:
     """Draw a figure, write it to `run`/figures/`name`.svg and, with `pdf`, .pdf, and give its SVG for the page."""
+    svg, width = write_figure(run / "figures", name, description, make, pdf=pdf)
+    return inline(svg, description, width)
+
+
+def write_figure(
+    folder: Path, name: str, description: str, make: Callable[[], "Figure"], *, pdf: bool = True
+) -> tuple[str, float]:
+    """Draw a figure into `folder`/`name`.svg and, with `pdf`, .pdf; gives its SVG and its width in CSS pixels."""
     with styled(name):
         figure = make()
         content = io.BytesIO()
         figure.savefig(content, format="svg", metadata={"Date": None, "Title": printable(description)})
         svg = content.getvalue()
-        write_whole(run / "figures" / f"{name}.svg", svg)
+        write_whole(folder / f"{name}.svg", svg)
         if pdf:
             content = io.BytesIO()
             figure.set_layout_engine("none")  # once is enough
             figure.savefig(content, format="pdf", metadata={"CreationDate": None})
-            write_whole(run / "figures" / f"{name}.pdf", content.getvalue())
-    width = figure.get_size_inches()[0] * 96
-    return inline(svg.decode(), description, float(width))
+            write_whole(folder / f"{name}.pdf", content.getvalue())
+    return svg.decode(), float(figure.get_size_inches()[0] * 96)
 
 
 def inline(svg: str, description: str, width: float) -> Markup:
