@@ -14,9 +14,8 @@ from metamers.models.hmax_patches import sample_patches
 SMALL = ["small-resnet", "small-resnet-lowpass", "small-alexnet", "small-vgg"]
 
 
-def weights(path: Path, network: nn.Module, **metadata: object) -> Path:
-    said = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
-    save_file(network.state_dict(), path, metadata=said)
+def weights(path: Path, network: nn.Module, **said: object) -> Path:
+    save_file(network.state_dict(), path, metadata={"model": json.dumps(said)} if said else None)
     return path
 
 
@@ -34,7 +33,7 @@ def test_small_networks_know_the_pictograms_where_nothing_else_is_said(name: str
 
 def test_weights_say_for_which_classes_and_size_they_are(tmp_path: Path) -> None:
     network = ARCHITECTURES["small-resnet"](3)
-    file = weights(tmp_path / "w.safetensors", network, classes=["a", "b", "c"], input_size=[32, 48], model="x")
+    file = weights(tmp_path / "w.safetensors", network, classes=["a", "b", "c"], input_size=[32, 48])
     model = load_model("builtin:small-resnet", weights=file)
     assert (model.classes, model.input_size, model.notes) == (("a", "b", "c"), (32, 48), ())
     assert model.spec == "builtin:small-resnet?classes=3"
@@ -56,18 +55,25 @@ def test_weights_say_for_which_classes_and_size_they_are(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({"classes": "a, b"}, "is no JSON"),
+        ({"classes": "a, b"}, "no list of two names"),
         ({"classes": {"a": 1}}, "no list of two names"),
         ({"classes": ["a"]}, "no list of two names"),
         ({"classes": [1, 2]}, "no list of two names"),
         ({"input_size": [3, 4, 5]}, "input size"),
-        ({"input_size": "thirty"}, "is no JSON"),
+        ({"input_size": "thirty"}, "input size"),
     ],
 )
-def test_metadata_that_make_no_sense(tmp_path: Path, metadata: dict[str, object], message: str) -> None:
+def test_classes_and_sizes_that_make_no_sense(tmp_path: Path, metadata: dict[str, object], message: str) -> None:
     file = weights(tmp_path / "w.safetensors", ARCHITECTURES["small-resnet"](), **metadata)
     with pytest.raises(MetamersError, match=message):
         load_model("builtin:small-resnet", weights=file)
+
+
+@pytest.mark.parametrize("text", ["classes", "[]"])
+def test_metadata_of_another_form(tmp_path: Path, text: str) -> None:
+    save_file(ARCHITECTURES["small-resnet"]().state_dict(), tmp_path / "w.safetensors", metadata={"model": text})
+    with pytest.raises(MetamersError, match="'model' is no JSON object"):
+        load_model("builtin:small-resnet", weights=tmp_path / "w.safetensors")
 
 
 @pytest.mark.parametrize(

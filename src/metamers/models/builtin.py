@@ -80,8 +80,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 def load_builtin(name: str, weights: str | None, device: torch.device) -> StagedModel:
     """An architecture of this package, `NAME` or `NAME?classes=N`, with random weights (seed 0) or those of a file.
 
-    A safetensors file may say in its metadata for which `classes` (a JSON list of names) and `input_size` (a JSON
-    number or [height, width]) its weights are: the network is built for as many classes, which get these names.
+    A safetensors file may say in its metadata, as `model`, for which classes and input size its weights are, as JSON:
+    {"classes": [names], "input_size": number or [height, width]}. The network is built for as many classes, which get
+    these names.
 
     Raises MetamersError for an unknown name or option, and for weights that do not fit.
     """
@@ -157,14 +158,13 @@ class _Said(NamedTuple):
 
 
 def _said(file: str) -> _Said:
-    metadata = read_metadata(file)
     try:
-        classes = json.loads(metadata.get("classes", "[]"))
-        size = json.loads(metadata.get("input_size", "null"))
-    except ValueError as error:
-        raise MetamersError(
-            f"weights {file!r}: its metadata 'classes' or 'input_size' is no JSON; write it anew"
-        ) from error
+        said = json.loads(read_metadata(file).get("model", "{}"))
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise MetamersError(f"weights {file!r}: its metadata 'model' is no JSON object; write it anew")
+    classes, size = said.get("classes") or [], said.get("input_size")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or len(classes) == 1:
         raise MetamersError(f"weights {file!r}: its metadata 'classes' is no list of two names or more; write it anew")
     return _Said(tuple(classes), tuple(size) if isinstance(size, list) else size)
