@@ -19,16 +19,16 @@ def run_folder(tmp_path: Path) -> Path:
     return write_run(tmp_path / "run")
 
 
-def write_run(folder: Path, seeds=(0, 1), people=6) -> Path:
+def write_run(folder: Path, seeds=(0, 1), people=6, stages=STAGES) -> Path:
     rng = np.random.default_rng(0)
     cells = [
         cell_of(folder, rng, model, stage, i, seed)
         for model in MODELS
-        for stage in STAGES
+        for stage in stages
         for i in range(REFERENCES)
         for seed in seeds
     ]
-    study = {"models": [{"name": model, "stages": list(STAGES), "classes": list(LABELS)} for model in MODELS]}
+    study = {"models": [{"name": model, "stages": list(stages), "classes": list(LABELS)} for model in MODELS]}
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     (folder / "batches").mkdir()
     (folder / "batches" / "one.json").write_text(json.dumps({"id": "one", "notes": [], "cells": cells}))
@@ -148,6 +148,24 @@ def test_the_most_frequent_answers_come_first(cli, run_folder):
         groups.setdefault((row["model"], row["stage"], row["observer"]), []).append(row["n"])
     assert all(counts == sorted(counts, reverse=True) for counts in groups.values())
     assert max(map(len, groups.values())) > 2
+
+
+def test_depths_are_those_of_the_stages_of_all_runs(cli, run_folder, tmp_path):
+    few = write_run(tmp_path / "few", stages=("a", "c"))
+    for runs in ((run_folder, few), (few, run_folder)):
+        points = cli("analyze", "relation", *runs, "--json").json["points"]
+        assert {(p["stage"], p["depth"]) for p in points} == {("a", 0), ("b", 0.5), ("c", 1)}
+
+
+def test_depths_that_the_runs_leave_open_are_refused(cli, tmp_path):
+    few, first, turned = (
+        write_run(tmp_path / name, seeds=(0,), people=2, stages=tuple(name)) for name in ("ac", "ab", "ca")
+    )
+    said = cli("analyze", "relation", few, first)
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert "the runs do not tell whether 'c' or 'b' of 'net' comes first, so the depth" in said.err
+    said = cli("analyze", "relation", few, turned)
+    assert "the runs have the stages of 'net' in different orders; analyze each by itself" in said.err
 
 
 def test_relation_is_drawn(cli, run_folder, tmp_path):

@@ -82,13 +82,34 @@ def test_a_corrected_file_replaces_the_one_of_its_name(cli, run):
     write(file, HEADER, "s1,1,1,0.85,1,0,natural,0_0.png", "s1,1,2,0.85,1,1,natural,1_1.png")
     assert "import a corrected file with --replace" in cli("import-responses", run, file).err
     assert len(people(run)) == 3
-    assert cli("import-responses", run, file, "--replace", "--json", "--no-report").json["new"] == 2
+    ended = cli("import-responses", run, file, "--replace", "--json", "--no-report")
+    assert ended.json["new"] == 2
+    assert ended.err.splitlines() == ["note: 2 answers of 1 participants from a.csv are replaced"]
     assert sorted((row["participant"], row["response"]) for row in people(run)) == [
         ("s1", "1"),
         ("s1", "1"),
         ("s2", "0"),
     ]
-    assert cli("import-responses", run, file, "--replace", "--no-report").code == 0
+    ended = cli("import-responses", run, file, "--replace", "--no-report")
+    assert ended.code == 0 and "replaced" not in ended.err
+    assert len(people(run)) == 3
+
+
+def test_a_name_that_several_imported_files_have_is_not_replaced(cli, run):
+    for group, person in (("first", "s1"), ("second", "s2")):
+        Path(group).mkdir()
+        write(f"{group}/data.csv", HEADER, f"{person},1,1,0.85,0,0,natural,0_0.png")
+        assert cli("import-responses", run, f"{group}/data.csv", "--no-report").code == 0
+    write("first/data.csv", HEADER, "s1,1,1,0.85,1,0,natural,0_0.png", "s1,1,2,0.85,1,1,natural,1_1.png")
+    ended = cli("import-responses", run, "first/data.csv", "--replace")
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert "2 files of the name 'data.csv' were imported, so it is unknown which to replace" in ended.err
+    assert sorted((row["participant"], row["response"]) for row in people(run)) == [("s1", "0"), ("s2", "0")]
+    for path in (run / "responses").glob("human.data-*.json"):
+        assert f"responses/{path.name}" in ended.err
+        if '"s1"' in path.read_text():
+            path.unlink()  # as the message says
+    assert cli("import-responses", run, "first/data.csv", "--no-report").code == 0
     assert len(people(run)) == 3
 
 

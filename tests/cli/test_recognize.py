@@ -71,9 +71,10 @@ def test_labels_of_ones_own(cli, run):
     assert "4 of 8 answers of net have no score; labels: '1'" in said.err
     assert {row["response"] for row in rows(run)} <= {"0", "other"}
     assert {row["chance"] for row in said.json["matrix"]} == {0.5}
-    space = re.search(r"note: answers of net in the labels 'identity' are replaced by those in '(.+)'", said.err)
-    again = cli("recognize", run, "--by", "nets.py:net").err
-    assert space and f"note: answers of net in the labels '{space[1]}' are replaced by those in 'identity'" in again
+    again = cli("recognize", run, "--by", "nets.py:net")
+    assert re.search(
+        r"note: 8 answers of net with labels 'labels.json-\w+' are replaced by those with labels 'identity'", again.err
+    )
     assert "Observer net" in (run / "report.html").read_text()
     assert "replaced" not in cli("recognize", run, "--by", "nets.py:net", "--no-report").err
 
@@ -92,6 +93,42 @@ def test_controls(cli, run):
     assert again.json["observers"][0]["new"] == 0
     assert sorted((run / "controls").rglob("*.json")) == before
     assert cli("recognize", run, "--by", "nets.py:gray", "--json").json["observers"][0]["answered"] == 16
+
+
+def test_what_is_replaced_or_dropped_is_said(cli, run):
+    Path("labels.json").write_text('["0", "1", "2", "3"]')
+    ask = ("recognize", run, "--by", "nets.py:gray", "--no-report")
+    assert "note" not in cli(*ask, "--controls", "start").err
+    assert "note" not in cli(*ask).err  # nothing is asked otherwise, so the controls stay
+    assert len(rows(run, "controls")) == 4
+    said = cli(*ask, "--labels", "labels.json").err
+    space = re.search(r"8 answers of gray with labels 'identity' are replaced by those with labels '(.+)'", said)
+    assert space
+    assert (
+        f"note: 4 answers of gray with labels 'identity' to the controls start are dropped; --controls start asks for "
+        f"them with labels '{space[1]}'"
+    ) in said
+    assert rows(run, "controls") == []
+    assert "note" not in cli(*ask, "--labels", "labels.json", "--controls", "start").err
+    changed = (*ask, "--labels", "labels.json", "--controls", "start", "--decision", "mean-probability")
+    said = cli(*changed).err
+    assert said.startswith(
+        "note: 12 answers of gray with decision first are replaced by those with decision mean-probability\n"
+    )
+    assert len(rows(run, "controls")) == 4
+
+
+def test_another_input_size_is_said(cli, run):
+    Path("free.py").write_text(
+        "import torch\nfrom torch import nn\n\n\ndef net():\n    torch.manual_seed(0)\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4)), 8\n"
+    )
+    ask = ("recognize", run, "--by", "free.py:net", "--no-report")
+    name = cli(*ask, "--json").json["observers"][0]["observer"]
+    assert (
+        f"note: 8 answers of {name} with input size 8 x 8 are replaced by those with input size 12 x 10"
+        in cli(*ask, "--input-size", "12x10").err
+    )
 
 
 @pytest.mark.parametrize(

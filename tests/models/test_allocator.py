@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from metamers.models.allocator import keep_freed_memory
+
 ON_GLIBC = sys.platform == "linux" and any(Path("/").glob("lib*/**/libc.so.6"))
 
 STEPS = """
@@ -25,6 +27,36 @@ def page_faults(how: str, **variables: str) -> int:
     run = [sys.executable, "-c", STEPS, how]
     done = subprocess.run(run, capture_output=True, text=True, check=True, env={"PATH": "", **variables})
     return int(done.stdout.split()[1])
+
+
+class Library:
+    """A C library whose `mallopt` takes thresholds of memory mapping up to `most`."""
+
+    def __init__(self, most):
+        self.most, self.set = most, {}
+
+    def mallopt(self, option, value):
+        if option == -3 and value > self.most:
+            return 0
+        self.set[option] = value
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [
+        (2**60, {-3: 2**30, -1: 2**30}),
+        (2**25, {-3: 2**25, -1: 2**30}),  # glibc before about 2.35
+        (0, {}),  # the trim threshold alone would be worse than nothing
+    ],
+)
+def test_both_thresholds_are_set_or_none(monkeypatch, most, expected):
+    library = Library(most)
+    monkeypatch.setattr("ctypes.CDLL", lambda name: library)
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
+        monkeypatch.delenv(name, raising=False)
+    keep_freed_memory.__wrapped__()
+    assert library.set == expected
 
 
 @pytest.mark.skipif(not ON_GLIBC, reason="needs glibc")

@@ -59,14 +59,27 @@ def test_weights_say_for_which_classes_and_size_they_are(tmp_path: Path) -> None
         ({"classes": {"a": 1}}, "no list of two names"),
         ({"classes": ["a"]}, "no list of two names"),
         ({"classes": [1, 2]}, "no list of two names"),
-        ({"input_size": [3, 4, 5]}, "input size"),
-        ({"input_size": "thirty"}, "input size"),
+        ({"classes": False}, "no list of two names"),
+        ({"classes": ""}, "no list of two names"),
+        *(
+            ({"input_size": size}, "metadata 'input_size' is .*, no number of pixels")
+            for size in ([3, 4, 5], "thirty", 0, -8, [], [0, 8], True, [True, 8], False, 32.0)
+        ),
     ],
 )
 def test_classes_and_sizes_that_make_no_sense(tmp_path: Path, metadata: dict[str, object], message: str) -> None:
     file = weights(tmp_path / "w.safetensors", ARCHITECTURES["small-resnet"](), **metadata)
     with pytest.raises(MetamersError, match=message):
         load_model("builtin:small-resnet", weights=file)
+
+
+def test_weights_that_name_no_classes_have_none(tmp_path: Path) -> None:
+    file = weights(tmp_path / "w.safetensors", ARCHITECTURES["small-resnet"]())
+    assert load_model("builtin:small-resnet", weights=file).classes == ()
+    assert load_model("builtin:small-resnet", weights="random").classes == CLASSES
+    said = weights(tmp_path / "said.safetensors", ARCHITECTURES["small-resnet"](), classes=CLASSES, input_size=None)
+    assert load_model("builtin:small-resnet", weights=said).classes == CLASSES
+    assert load_model("builtin:small-resnet", weights=said).input_size == (64, 64)
 
 
 @pytest.mark.parametrize("text", ["classes", "[]"])
@@ -83,11 +96,18 @@ def test_metadata_of_another_form(tmp_path: Path, text: str) -> None:
         ("small-vgg?class=10", "no option 'class'; did you mean 'classes'.*there is classes=N"),
         ("small-vgg?patches=x", "no option 'patches'"),
         ("small-vgg?classes", "write what follows . as key=value"),
-        ("small-vgg?classes=1", "classes is '1'; give a whole number above 1"),
+        ("small-vgg?classes=1", "classes is '1'; give a whole number from 2 to 1,000,000"),
+        ("small-vgg?classes=1000001", "classes is '1000001'; give"),
+        ("small-vgg?classes=99999999999", "classes is '99999999999'; give"),
+        (f"small-vgg?classes={'9' * 5000}", "give a whole number from"),
+        ("small-vgg?classes=²", "classes is '²'"),
+        ("small-vgg?classes=-3", "classes is '-3'"),
+        ("small-vgg?classes=2&", "write what follows . as key=value"),
         ("small-vgg?classes=ten", "classes is 'ten'"),
         ("small-vgg?classes=", "classes is ''"),
         ("small-vgg?classes=2&classes=3", "states an option twice"),
         ("hmax?patches=none.mat", "no file of patches 'none.mat'"),
+        ("hmax?patches=a+b%20c=d.mat", r"no file of patches 'a\+b%20c=d.mat'"),
     ],
 )
 def test_names_that_mean_nothing(spec: str, message: str) -> None:
@@ -98,8 +118,8 @@ def test_names_that_mean_nothing(spec: str, message: str) -> None:
 
 def test_hmax_takes_patches_of_ones_own_and_says_where_it_has_none(tmp_path: Path) -> None:
     given = sample_patches(torch.rand(1, 1, 96, 96), n=3)
-    save_file({str(size): of_size for size, of_size in given.items()}, tmp_path / "patches.safetensors")
-    model = load_model(f"builtin:hmax?patches={tmp_path}/patches.safetensors&classes=7")
+    save_file({str(size): of_size for size, of_size in given.items()}, tmp_path / "my+patches 50%.safetensors")
+    model = load_model(f"builtin:hmax?patches={tmp_path}/my+patches 50%.safetensors&classes=7")
     assert (model.channels, model.input_size, model.classes) == (1, (250, 250), ())
     assert torch.equal(model.network.get_buffer("s2.patches4"), given[4])
     small = model.with_input_size(48)

@@ -46,6 +46,19 @@ def test_a_seed_gives_the_same_cells():
     assert not any(np.array_equal(a, b) for a, b in zip(MANY, other, strict=True))
 
 
+def test_seed_0_gives_the_published_cells():
+    # What generate_gabor_param of dicarlolab/vonenet gives for the 512 cells of VOneNet (seed 0, sf_corr 0.75, sf_max
+    # 6): frequency, orientation, phase and both widths of the first, the second and the last.
+    published = {
+        0: (2.11549426943724, 106.69324166997072, 197.5728614138369, 0.26982312243871, 0.47918378323310),
+        1: (4.77579971111135, 98.12721176949456, 257.4681718940710, 0.63590784732325, 1.52001133905814),
+        511: (3.67479072240965, 146.9507617314124, 125.4513560520590, 0.37537929412108, 0.83209859726593),
+    }
+    cells = draw_population(512, seed=0)
+    for i, values in published.items():
+        assert [float(parameter[i]) for parameter in cells] == pytest.approx(values, rel=1e-9)
+
+
 def test_a_gabor_by_hand():
     made = gabor(5, 0.1, np.deg2rad(90), 0.4, 2.0, 3.0)  # modulated from left to right
     for row in range(-2, 3):

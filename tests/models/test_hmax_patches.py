@@ -37,11 +37,12 @@ def test_a_seed_gives_the_same_patches(images: Tensor) -> None:
 
 
 def test_images_too_small_to_sample_from() -> None:
-    with pytest.raises(
-        MetamersError, match="images of 64 x 96 pixels are too small .* give sides of 80 pixels or more"
-    ):
-        sample_patches(torch.rand(1, 1, 64, 96))
-    sample_patches(torch.rand(1, 1, 80, 80), n=1)
+    for height, width in ((64, 96), (96, 74), (4, 4), (0, 96)):
+        with pytest.raises(
+            MetamersError, match=f"images of {height} x {width} pixels are too small .* give sides of 75 pixels or more"
+        ):
+            sample_patches(torch.rand(1, 3, height, width))
+    assert sample_patches(torch.rand(1, 1, 75, 75), n=1)[16].shape == (1, 4, 16, 16)
 
 
 def test_files_hold_the_patches(tmp_path: Path) -> None:

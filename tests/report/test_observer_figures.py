@@ -38,12 +38,12 @@ def test_recognition_draws_groups_observers_and_chance(results: Results) -> None
         axes = observer_figures.recognition_figure(table, groups, groups[:0], model, stages).axes[0]
     lines = lines_of(axes)
     assert set(lines) == {
-        *("picto-alexnet (itself)", "picto-resnet", "picto-resnet-b", "mean of 2 other models", "chance")
+        *("picto-alexnet (itself)", "picto-resnet", "picto-resnet-b", "2 other models together", "chance")
     }
     own = table[table["observer"] == model]["proportion"].to_numpy(dtype=float)
     np.testing.assert_array_equal(lines["picto-alexnet (itself)"], own)
     mean = (lines["picto-resnet"] + lines["picto-resnet-b"]) / 2
-    np.testing.assert_allclose(lines["mean of 2 other models"], mean)
+    np.testing.assert_allclose(lines["2 other models together"], mean)
     assert lines["chance"][0] == 0.25
     assert [label.get_text() for label in axes.get_xticklabels()] == stages
 
@@ -56,7 +56,7 @@ def test_many_observers_share_one_name(results: Results) -> None:
     with styled("test"):
         axes = observer_figures.recognition_figure(many, groups, groups[:0], model, stages).axes[0]
     shown = [label for label in lines_of(axes) if not label.startswith("_")]
-    assert shown == ["each of 7 other models", "picto-alexnet (itself)", "mean of 7 other models", "chance"]
+    assert shown == ["each of 7 other models", "picto-alexnet (itself)", "7 other models together", "chance"]
 
 
 def test_confusions_are_shares_of_a_row() -> None:

@@ -1,5 +1,6 @@
 """The picture of a training."""
 
+import numpy as np
 import pytest
 
 from metamers.report import write_training_curves
@@ -12,7 +13,7 @@ HISTORY = [
 
 
 def curves(history):
-    return {line.get_label(): line.get_ydata().tolist() for line in training_figure(history).axes[1].lines}
+    return {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in training_figure(history).axes[1].lines}
 
 
 def test_each_measure_is_a_curve():
@@ -21,7 +22,7 @@ def test_each_measure_is_a_curve():
         "validation": pytest.approx([0.25, 0.5, 0.75]),
         "validation, under attack": pytest.approx([0.1, 0.2, 0.3]),
     }
-    assert training_figure(HISTORY).axes[0].lines[0].get_ydata().tolist() == pytest.approx([2, 1, 2 / 3])
+    assert np.asarray(training_figure(HISTORY).axes[0].lines[0].get_ydata()).tolist() == pytest.approx([2, 1, 2 / 3])
 
 
 def test_what_was_not_measured_has_none():
@@ -29,6 +30,5 @@ def test_what_was_not_measured_has_none():
 
 
 def test_it_is_written(tmp_path):
-    path = write_training_curves(HISTORY, tmp_path)
-    assert path.read_text().startswith("<?xml")
-    assert {file.name for file in path.parent.iterdir()} == {"curves.svg", "curves.pdf"}
+    write_training_curves(HISTORY, tmp_path)
+    assert {file.name for file in (tmp_path / "figures").iterdir()} == {"curves.svg", "curves.pdf"}

@@ -16,6 +16,7 @@ from metamers.analysis.relation import (
     human_model_relation,
     mean_points,
     robustness_relation,
+    stages_in_order,
     with_depths,
 )
 from metamers.analysis.robustness import robustness_table
@@ -53,6 +54,7 @@ __all__ = [
     "seed_distances",
     "split_half_reliability",
     "stage_by_model",
+    "stages_in_order",
     "wilson_interval",
     "with_depths",
 ]

@@ -1,6 +1,8 @@
 """Correlations: between what people and other models recognize, and between metamers and adversarial robustness."""
 
 from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -83,6 +85,38 @@ def with_depths(points: pd.DataFrame, stages: Mapping[str, Sequence[str]]) -> pd
     places = zip(points["model"], points["stage"], strict=True)
     depths = pd.Series([depth.get(place, np.nan) for place in places], index=points.index, dtype=float)
     return points.assign(depth=depths).dropna(subset=["depth"]).reset_index(drop=True)
+
+
+def stages_in_order(model: str, lists: Sequence[Sequence[str]]) -> list[str]:
+    """The stages of a model in one order, from several runs' lists of some of them, each in order.
+
+    >>> stages_in_order("net", [["conv1", "layer2"], ["conv1", "layer1", "layer2"]])
+    ['conv1', 'layer1', 'layer2']
+
+    Raises MetamersError where the lists contradict each other, or do not tell which of two stages comes first.
+    """
+    sorter = TopologicalSorter[str]()
+    for stages in lists:
+        for stage in stages:
+            sorter.add(stage)
+        for before, after in pairwise(stages):
+            sorter.add(after, before)
+    try:
+        sorter.prepare()
+    except CycleError:
+        raise MetamersError(
+            f"the runs have the stages of {model!r} in different orders; analyze each by itself"
+        ) from None
+    order: list[str] = []
+    while ready := sorter.get_ready():
+        if len(ready) > 1:
+            raise MetamersError(
+                f"the runs do not tell whether {ready[0]!r} or {ready[1]!r} of {model!r} comes first, so the depth of "
+                "its stages is unknown; analyze each run by itself, or with one that has both stages"
+            )
+        sorter.done(*ready)
+        order += ready
+    return order
 
 
 def human_model_relation(points: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """`metamers analyze`: the statistics of runs, as tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -102,19 +102,20 @@ def relation(run: Path, /, *runs: Path, figure: Path | None = None, json: Json =
     """
     import pandas as pd
 
-    from metamers.analysis import human_model_points, human_model_relation, with_depths
+    from metamers.analysis import human_model_points, human_model_relation, stages_in_order, with_depths
 
     if figure is not None and figure.suffix not in (".svg", ".pdf", ".png"):
         raise MetamersError(f"--figure {figure}: choose a name that ends in .svg, .pdf or .png")
-    parts, stages = [], dict[str, list[str]]()
+    parts, lists = [], dict[str, list[Sequence[str]]]()
     for results in _read((run, *runs)):
         table = _responses(results)
         if runs:  # p1 of one run is not p1 of another, nor is a cell
             table = table.assign(**{key: f"{results.store.folder} " + table[key] for key in ("participant", "cell")})
         parts.append(table)
         for model, names in results.stages.items():
-            stages[model] = list(dict.fromkeys([*stages.get(model, ()), *names]))
-    points = with_depths(human_model_points(pd.concat(parts, ignore_index=True)), stages)
+            lists.setdefault(model, []).append(names)
+    points = human_model_points(pd.concat(parts, ignore_index=True))
+    points = with_depths(points, {m: stages_in_order(m, lists[m]) for m in lists if m in set(points["model"])})
     table = human_model_relation(points)
     if figure is not None:
         _draw(points, figure)

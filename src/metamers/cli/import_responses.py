@@ -1,7 +1,8 @@
 """`metamers import-responses`."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -9,6 +10,9 @@ from metamers.cli.make import Several
 from metamers.cli.options import Json
 from metamers.cli.output import give_json, say, say_note
 from metamers.errors import MetamersError
+
+if TYPE_CHECKING:
+    from metamers.store import Record, Store
 
 
 def import_responses(
@@ -41,7 +45,7 @@ def import_responses(
     labels
         What people could choose from: imagenet16, cifar10 or FILE.json; else all labels that are seen.
     replace
-        Put corrected files in the place of those of the same names that were imported before.
+        Put corrected files in the place of those of the same names, in whatever folder, that were imported before.
     report
         Write the page RUN/report.html at the end.
     """
@@ -53,10 +57,11 @@ def import_responses(
     if not files:
         raise MetamersError("no file of responses is named; give at least one CSV file after the run")
     store, fields = Store.open(run), None if columns is None else _fields(columns)
-    known = {record["id"] for record in store.responses()}
+    known = {record["id"]: record for record in store.responses()}
     records = import_responses(
         store, files, columns=fields, rt_unit=rt_unit, space=label_space(labels) if labels else None, replace=replace
     )
+    _say_replaced(store, known.values())
     table = build_tables(store)["responses"]
     page = None
     if report:
@@ -82,6 +87,17 @@ def import_responses(
         say(f"{summary['new']} new of {summary['trials']} trials; the run has {summary['participants']} participants")
         say(f"see {summary['report'] or summary['responses']}")
     return 0
+
+
+def _say_replaced(store: "Store", before: Iterable["Record"]) -> None:
+    left = {record["id"] for record in store.responses()}
+    for record in before:
+        if record["id"] not in left:
+            participants = {row["participant"] for row in record["responses"]}
+            say_note(
+                f"{len(record['responses'])} answers of {len(participants)} participants from {record['source']} "
+                "are replaced"
+            )
 
 
 def _fields(columns: list[str]) -> dict[str, str]:

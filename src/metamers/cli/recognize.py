@@ -1,8 +1,9 @@
 """`metamers recognize`."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from metamers.cli.make import Several, command_line
 from metamers.cli.options import Device, InputSize, Json, Weights, parse_size
@@ -72,10 +73,8 @@ def recognize(
         if observer.name in observers:
             say_note(f"{spec} is the same model as {observer.name}; it is asked once")
         observers.setdefault(observer.name, observer)
-    for name, observer in observers.items():
-        given = {record["labels"] for record in store.responses() if record["observer"] == name}
-        for other in sorted(given - {observer.space.name}):
-            say_note(f"answers of {name} in the labels '{other}' are replaced by those in '{observer.space.name}'")
+    for observer in observers.values():
+        _say_outdated(store, observer, chosen)
     with progress() as update:
         if "untrained" in chosen:
             run_untrained(store, command=command_line(), device=device, progress=update)
@@ -84,6 +83,36 @@ def recognize(
             for name, observer in observers.items()
         }
     return _finish(store, build_tables(store), new, report=report, json=json)
+
+
+def _say_outdated(store: "Store", observer: "ModelObserver", controls: Collection[str]) -> None:
+    """Which answers are replaced, and which are dropped, being to controls that are not shown now."""
+    from metamers.observers import outdated
+
+    counts: dict[tuple[str, str], Counter[str | None]] = {}
+    for record, differing in outdated(store, observer):
+        told = {key: values for key, values in differing.items() if key in _TOLD and values[0] is not None}
+        then, now = (", ".join(_TOLD[key](values[i]) for key, values in told.items()) for i in (0, 1))
+        choices = (then, now) if told else ("unknown choices", "those of now")
+        counts.setdefault(choices, Counter()).update(row["control"] for row in record["responses"])
+    for (then, now), of_control in counts.items():
+        gone = [control for control in of_control if control is not None and control not in controls]
+        n_gone = sum(of_control[control] for control in gone)
+        if again := of_control.total() - n_gone:
+            say_note(f"{again} answers of {observer.name} with {then} are replaced by those with {now}")
+        if gone:
+            say_note(
+                f"{n_gone} answers of {observer.name} with {then} to the controls {' '.join(gone)} are dropped; "
+                f"--controls {' '.join(gone)} asks for them with {now}"
+            )
+
+
+_TOLD: dict[str, Callable[[Any], str]] = {
+    "labels": "labels '{}'".format,
+    "decision": "decision {}".format,
+    "input_size": lambda size: f"input size {' x '.join(map(str, size))}",
+}
+"""What of a difference in what was asked is said, and how."""
 
 
 def _named(update: Update, name: str) -> Callable[[int, int], None]:

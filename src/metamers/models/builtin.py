@@ -1,10 +1,10 @@
 """`builtin:NAME[?classes=N]`: the architectures of this package, with random weights or those of a file."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
 
 import torch
 from torch import nn
@@ -24,6 +24,7 @@ CLASSES = (
     *("music", "scissors", "skull", "snowman", "star", "sun", "telephone", "umbrella"),
 )
 """The classes of the small networks, where nothing else is said."""
+MOST_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def load_builtin(name: str, weights: str | None, device: torch.device) -> Staged
 
     A safetensors file may say in its metadata for which classes and input size its weights are, as JSON under the key
     `metamers`: {"classes": [names], "input_size": number or [height, width]}. The network is built for as many classes,
-    which get these names.
+    which get these names; without metadata they have none.
 
     Raises MetamersError for an unknown name or option, and for weights that do not fit.
     """
@@ -105,9 +106,9 @@ def load_builtin(name: str, weights: str | None, device: torch.device) -> Staged
         network,
         name=f"builtin:{name}",
         spec=f"builtin:{name}",
-        input_size=said.input_size or architecture.input_size,
+        input_size=architecture.input_size if said.input_size is None else said.input_size,
         channels=architecture.channels,
-        classes=said.classes or (architecture.class_names if classes == architecture.classes else ()),
+        classes=said.classes or (architecture.class_names if file is None and classes == architecture.classes else ()),
         stages=architecture.stages,
         notes=() if file else _notes(architecture, asked),
         device=device,
@@ -132,11 +133,10 @@ def _parsed(spec: str) -> _Asked:
         names = ", ".join(ARCHITECTURES)
         raise MetamersError(f"no architecture {name!r}; choose one of {names}{nearest(name, ARCHITECTURES)}")
     known = ("classes", *ARCHITECTURES[name].options)
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
-    except ValueError as error:
-        raise MetamersError(f"model 'builtin:{spec}': write what follows ? as key=value, joined by &") from error
-    options = dict(pairs)
+    pairs = [part.partition("=") for part in query.split("&")] if query else []
+    if not all(equals for _, equals, _ in pairs):
+        raise MetamersError(f"model 'builtin:{spec}': write what follows ? as key=value, joined by &")
+    options = {key: value for key, _, value in pairs}
     for key in options:
         if key not in known:
             raise MetamersError(
@@ -145,16 +145,22 @@ def _parsed(spec: str) -> _Asked:
     if len(options) < len(pairs):
         raise MetamersError(f"model 'builtin:{spec}' states an option twice; keep one")
     classes = options.pop("classes", None)
-    if classes is not None and not (classes.isascii() and classes.isdigit() and int(classes) > 1):
-        raise MetamersError(f"model 'builtin:{spec}': classes is {classes!r}; give a whole number above 1")
+    if classes is not None and not _is_count(classes):
+        raise MetamersError(
+            f"model 'builtin:{spec}': classes is {classes!r}; give a whole number from 2 to {MOST_CLASSES:,}"
+        )
     return _Asked(name, None if classes is None else int(classes), options)
+
+
+def _is_count(text: str) -> bool:
+    return bool(re.fullmatch("0*[0-9]{1,7}", text)) and 1 < int(text[-7:]) <= MOST_CLASSES
 
 
 class _Said(NamedTuple):
     """What the metadata of a file of weights say."""
 
     classes: tuple[str, ...] = ()
-    input_size: int | tuple[int, ...] | None = None
+    input_size: tuple[int, int] | None = None
 
 
 def _said(file: str) -> _Said:
@@ -164,7 +170,16 @@ def _said(file: str) -> _Said:
         said = None
     if not isinstance(said, dict):
         raise MetamersError(f"weights {file!r}: its metadata 'metamers' is no JSON object; write it anew")
-    classes, size = said.get("classes") or [], said.get("input_size")
+    classes, size = said.get("classes"), said.get("input_size")
+    classes = [] if classes is None else classes
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or len(classes) == 1:
         raise MetamersError(f"weights {file!r}: its metadata 'classes' is no list of two names or more; write it anew")
-    return _Said(tuple(classes), tuple(size) if isinstance(size, list) else size)
+    if size is None:
+        return _Said(tuple(classes))
+    sides = size if isinstance(size, list) else [size, size]
+    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
+        raise MetamersError(
+            f"weights {file!r}: its metadata 'input_size' is {size!r}, no number of pixels and no [height, width]; "
+            "write it anew"
+        )
+    return _Said(tuple(classes), (sides[0], sides[1]))

@@ -20,6 +20,15 @@ POOLS = tuple(range(8, 23, 2))
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
+def luminance(x: Tensor) -> Tensor:
+    """Gray or RGB images [N, C, H, W] as gray ones, [N, 1, H, W]."""
+    if x.shape[1] == 1:
+        return x
+    red, green, blue = x.split(1, 1)
+    gray: Tensor = LUMINANCE[0] * red + LUMINANCE[1] * green + LUMINANCE[2] * blue
+    return gray
+
+
 def s1_filters(scales: Sequence[tuple[int, float]]) -> Tensor:
     """The Gabor filters of some scales, four of each, [4 scales, 1, p, p]: round, of mean 0 and norm 1.
 
@@ -150,19 +159,15 @@ class HMAX(nn.Module):
     robustness/imagenet_models/hmax.py), after wmvanvliet/pytorch_hmax.
     """
 
-    luminance: Tensor
-
     def __init__(self, patches: Mapping[int, Tensor], classes: int = 1000) -> None:
         super().__init__()
-        self.register_buffer("luminance", torch.tensor(LUMINANCE).view(1, 3, 1, 1), persistent=False)
         self.s1, self.c1_maps, self.c1 = S1(), C1Maps(), Joined()
         self.s2, self.c2 = S2(patches), C2()
         self.fc = nn.Linear(sum(len(of_size) for of_size in patches.values()), classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images to logits."""
-        gray = x if x.shape[1] == 1 else (x * self.luminance).sum(1, keepdim=True)
-        maps = self.c1_maps(self.s1(gray * 255))
+        maps = self.c1_maps(self.s1(luminance(x) * 255))
         self.c1(maps)  # a stage: the maps as one vector
         logits: Tensor = self.fc(self.c2(self.s2(maps)).flatten(1))
         return logits

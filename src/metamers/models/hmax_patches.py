@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from metamers.errors import MetamersError
-from metamers.models.hmax import LUMINANCE, ORIENTATIONS, POOLS, SCALES, c1_scale, s1_filters, s1_responses
+from metamers.models.hmax import ORIENTATIONS, POOLS, SCALES, c1_scale, luminance, s1_filters, s1_responses
 
 SIZES = tuple(range(2, 17, 2))
 PATCHES = 400
@@ -24,18 +24,18 @@ def sample_patches(images: Tensor, seed: int = 0, n: int = PATCHES) -> dict[int,
     pixels), as Serre et al. (2007, IEEE TPAMI 29) took theirs. The same images and seed give the same patches.
     Raises MetamersError for images whose C1 map is smaller than the largest patch.
     """
-    gray = images if images.shape[1] == 1 else (images * torch.tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    smallest = (SIZES[-1] - 1) * (POOLS[BAND] // 2)  # the first place of a C1 unit is the border
+    if min(images.shape[2:]) < smallest:
+        raise MetamersError(
+            f"images of {images.shape[2]} x {images.shape[3]} pixels are too small to sample patches of HMAX from; "
+            f"give sides of {smallest} pixels or more"
+        )
     scales = SCALES[2 * BAND : 2 * BAND + 2]
     filters, sizes = s1_filters(scales), [size for size, _ in scales]
     with torch.no_grad():
-        s1 = (s1_responses(x, filters, sizes) for x in (gray * 255).split(1))
+        s1 = (s1_responses(x, filters, sizes) for x in (luminance(images) * 255).split(1))
         maps = torch.cat([c1_scale(x.chunk(2, 1), POOLS[BAND]) for x in s1])
     height, width = maps.shape[2:]
-    if min(height, width) < SIZES[-1]:
-        raise MetamersError(
-            f"images of {images.shape[2]} x {images.shape[3]} pixels are too small to sample patches of HMAX from; "
-            f"give sides of {SIZES[-1] * POOLS[BAND] // 2} pixels or more"
-        )
     random = torch.Generator().manual_seed(seed)
 
     def draw(size: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Who recognizes a stimulus: observers that give it a label."""
 
 from metamers.observers.human_responses import import_responses
-from metamers.observers.model_observer import ModelObserver, model_observer, recognize, require_scored
+from metamers.observers.model_observer import ModelObserver, model_observer, outdated, recognize, require_scored
 from metamers.observers.shown import CONTROLS, UNTRAINED, shown
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "ModelObserver",
     "import_responses",
     "model_observer",
+    "outdated",
     "recognize",
     "require_scored",
     "shown",

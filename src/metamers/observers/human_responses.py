@@ -24,7 +24,7 @@ def import_responses(
 ) -> list[Record]:
     """Store the responses of people to what a run shows; the records, those that were there already included.
 
-    With `replace`, what was imported from files of the same names goes.
+    With `replace`, what was imported from files of the same names goes; folders do not count, as they move.
 
     A trial's stimulus is named by its cell, its file or its reference; where that leaves several, its condition tells
     the stage: STAGE, MODEL/STAGE or "natural". `space` holds the labels that people could choose from; without it, all
@@ -33,7 +33,7 @@ def import_responses(
 
     Raises MetamersError, naming file, row and column and before anything is stored, as `read_trials` does and for a
     stimulus that the run does not show, labels that are not the run's or not in `space`, a person who saw one stimulus
-    twice, and responses none of which is a label of the stimuli.
+    twice, responses none of which is a label of the stimuli, and a name to replace that several imported files have.
     """
     stimuli = shown(store, ("untrained",) if (store.path(UNTRAINED) / "study.yaml").is_file() else ())
     if not stimuli:
@@ -42,7 +42,7 @@ def import_responses(
         )
     lookup = _Lookup(stimuli)
     people = [record for record in store.responses() if record.get("observer") == HUMAN]
-    replaced = [record for record in people if replace and record["source"] in {path.name for path in files}]
+    replaced = _of_names(store, people, {path.name for path in files}) if replace else []
     known = {record["id"]: record for record in people if record not in replaced}
     seen = {(row["participant"], row["cell"]): record for record in known.values() for row in record["responses"]}
     records = []
@@ -58,6 +58,19 @@ def import_responses(
         if record["id"] not in {new["id"] for new in records}:
             store.drop_responses(record["id"])
     return records
+
+
+def _of_names(store: Store, people: Iterable[Record], names: Iterable[str]) -> list[Record]:
+    """The record that was imported from each of these file names, where there is one."""
+    found = {name: [record for record in people if record["source"] == name] for name in sorted(names)}
+    for name, records in found.items():
+        if len(records) > 1:
+            files = " or ".join(f"responses/{record['id']}.json" for record in records)
+            raise MetamersError(
+                f"{store.folder}: {len(records)} files of the name {name!r} were imported, so it is unknown which to "
+                f"replace; delete its {files} and import without --replace"
+            )
+    return [record for records in found.values() for record in records]
 
 
 class _Lookup:

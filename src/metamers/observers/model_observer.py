@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,23 +101,32 @@ def recognize(
 
     A model answers in its own labels, a `ModelObserver` in its label space. The files are read as written and fitted to
     the observer's input. What was answered before, in the same labels and at the same input size, is not asked again;
-    other answers are replaced. Raises MetamersError as `model_observer` does.
+    other answers (`outdated`) go. Raises MetamersError as `model_observer` does.
     """
     if isinstance(observer, StagedModel):
         observer = model_observer(store, observer)
     old = {record["id"]: record for record in store.responses() if record.get("observer") == observer.name}
     groups = _groups(shown(store, controls))
     total, done, n_new = sum(map(len, groups.values())), 0, 0
-    asked, now = [], _asked(observer)
     for key, stimuli in groups.items():
-        asked.append(record_id([*key, observer.name], ".".join(filter(None, (*key[:2], observer.name)))))
-        n_new += _recognize_group(store, observer, stimuli, asked[-1], old.get(asked[-1]))
+        id_ = record_id([*key, observer.name], ".".join(filter(None, (*key[:2], observer.name))))
+        n_new += _recognize_group(store, observer, stimuli, id_, old.get(id_))
         done += len(stimuli)
         progress(done, total)
-    for record in old.values():
-        if record["id"] not in asked and {key: record.get(key) for key in now} != now:
-            store.drop_responses(record["id"])
+    for record, _ in outdated(store, observer):  # of what is not shown
+        store.drop_responses(record["id"])
     return n_new
+
+
+def outdated(store: Store, observer: ModelObserver) -> list[tuple[Record, dict[str, tuple[Any, Any]]]]:
+    """The records of an observer that was asked otherwise (say, in other labels), with (then, now) of what differs.
+
+    `recognize` replaces them or, where their stimuli are not among those shown, drops them.
+    """
+    now = _asked(observer)
+    own = [record for record in store.responses() if record.get("observer") == observer.name]
+    differing = [{key: (record.get(key), now[key]) for key in now if record.get(key) != now[key]} for record in own]
+    return [(record, found) for record, found in zip(own, differing, strict=True) if found]
 
 
 def some(labels: Iterable[str], most: int = 4) -> str:

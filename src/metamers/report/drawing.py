@@ -20,6 +20,7 @@ INK, MUTED, GRID, SURFACE = "#24292e", "#6a737c", "#d8dde2", "#fefefe"
 BLUE, ORANGE = "#0072b2", "#d55e00"
 SERIES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """The palette of Okabe and Ito, which people with any color vision tell apart; without its black and yellow."""
+MARKERS = "oDs^vP"
 
 # In the page, each color follows the reader's light or dark scheme.
 _VARIABLES = {
@@ -123,6 +124,11 @@ def inline(svg: str, description: str, width: float) -> Markup:
 
 def _shorter(path: re.Match[str]) -> str:
     return re.sub(r"(\.\d)\d+", r"\1", path[0].replace(" \n", " ").replace("\n", " "))
+
+
+def look(i: int) -> dict[str, Any]:
+    """The color and marker of the i-th of several models: no two of 36 look alike."""
+    return {"color": SERIES[i % len(SERIES)], "marker": MARKERS[i // len(SERIES) % len(MARKERS)]}
 
 
 def figure_of(width: float, height: float) -> "Figure":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metamers.report.drawing import BLUE, INK, MUTED, ORANGE, SERIES, figure_of, printable
+from metamers.report.drawing import BLUE, INK, MUTED, ORANGE, SERIES, figure_of, look, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,8 +101,7 @@ def idiosyncrasy_figure(table: "pd.DataFrame", stages: Mapping[str, Sequence[str
         x = np.arange(1, len(names) + 1, dtype=np.float64) + 0.05 * (i - (len(stages) - 1) / 2) / max(
             1, len(stages) / 6
         )
-        look = {"color": SERIES[i % len(SERIES)], "marker": "oDs^vP"[i // len(SERIES) % 6]}
-        curve(axes, x, rows, names, "idiosyncrasy", label=printable(model, 36), **look)
+        curve(axes, x, rows, names, "idiosyncrasy", label=printable(model, 36), **look(i))
     axes.axhline(0, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
     axes.set(xlabel="stage of the model, in order", ylabel="own minus other models' recognition")
     axes.set_xticks(range(1, max(map(len, stages.values())) + 1))
@@ -112,12 +111,12 @@ def idiosyncrasy_figure(table: "pd.DataFrame", stages: Mapping[str, Sequence[str
 
 
 def curve(
-    axes: "Axes", x: NDArray[np.float64], rows: "pd.DataFrame", stages: Sequence[str], value: str, **look: Any
+    axes: "Axes", x: NDArray[np.float64], rows: "pd.DataFrame", stages: Sequence[str], value: str, **style: Any
 ) -> None:
     """The column `value` of `rows` over `stages`, with intervals (`ci_low`, `ci_high`)."""
     low, high = (_over(rows, stages, end) for end in ("ci_low", "ci_high"))
-    axes.vlines(x, low, high, color=look["color"], linewidth=1, alpha=0.55)
-    axes.plot(x, _over(rows, stages, value), markersize=4.5, linewidth=2, **look)
+    axes.vlines(x, low, high, color=style["color"], linewidth=1, alpha=0.55)
+    axes.plot(x, _over(rows, stages, value), markersize=4.5, linewidth=2, **style)
 
 
 def _over(rows: "pd.DataFrame", stages: Sequence[str], column: str) -> NDArray[np.float64]:
@@ -125,7 +124,7 @@ def _over(rows: "pd.DataFrame", stages: Sequence[str], column: str) -> NDArray[n
 
 
 def _others(names: Sequence[str]) -> str:
-    return printable(names[0], 36) if len(names) == 1 else f"mean of {len(names)} other models"
+    return printable(names[0], 36) if len(names) == 1 else f"{len(names)} other models together"
 
 
 def _floors(axes: "Axes", curves: "pd.DataFrame", floors: "pd.DataFrame", stages: Sequence[str]) -> None:

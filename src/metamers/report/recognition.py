@@ -19,7 +19,8 @@ from metamers.analysis import (
 )
 from metamers.errors import MetamersError
 from metamers.report import observer_figures
-from metamers.report.comparison import comparison, dissociation
+from metamers.report.comparison import comparison
+from metamers.report.dissociation import dissociation
 from metamers.report.drawing import draw
 from metamers.report.relation import relation_figure
 from metamers.report.results import NATURAL, Results, natural_key

@@ -17,13 +17,12 @@ _CURVES = (
 )
 
 
-def write_training_curves(history: Sequence[Mapping[str, Any]], out: Path) -> Path:
+def write_training_curves(history: Sequence[Mapping[str, Any]], out: Path) -> None:
     """Draw the loss and the accuracies over epochs (a row of `history` each) to `out`/figures/curves.svg and .pdf.
 
     Raises MetamersError when the disk is full or cannot be written to.
     """
     draw(out, "curves", "Loss and accuracy over the epochs of a training", partial(training_figure, history))
-    return out / "figures" / "curves.svg"
 
 
 def training_figure(history: Sequence[Mapping[str, Any]]) -> "Figure":
@@ -37,9 +36,7 @@ def training_figure(history: Sequence[Mapping[str, Any]]) -> "Figure":
     for key, label, look in _CURVES:
         if any(key in row for row in history):
             lower.plot(epochs, [row.get(key) for row in history], marker="o", markersize=3.5, label=label, **look)
-    lower.set(
-        ylabel="proportion right", ylim=(-0.03, 1.03), xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5)
-    )
+    lower.set(ylabel="proportion right", ylim=(-0.03, 1.03), xlabel="epoch", xlim=(0.5, epochs[-1] + 0.5))
     lower.xaxis.get_major_locator().set_params(integer=True)
     for axes in (upper, lower):
         axes.grid(axis="y")

@@ -221,7 +221,7 @@ class _Batch:
         return torch.tensor(sorted(go_on), dtype=torch.int64)
 
     def _perturb(self, step: int) -> None:
-        """Let slow stimuli begin again from their best iterate (where the recipe keeps it) with a little noise added."""
+        """Let slow stimuli begin again from their best iterate (where the recipe keeps it), a little noise added."""
         slow = torch.zeros(len(self.rows), dtype=torch.bool)
         noise = torch.zeros_like(self.x)
         for position, row in enumerate(self.rows.tolist()):

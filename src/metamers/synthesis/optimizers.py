@@ -17,7 +17,7 @@ class Optimizer(Protocol):
         """Forget all stimuli but those of the given rows."""
 
     def restart(self, rows: Tensor, x: Tensor) -> None:
-        """Begin anew where `rows` (bool [N]) says so, from the signals `x` [N, ...] that the next step will be given."""
+        """Begin anew where `rows` (bool [N]) says so, from signals `x` [N, ...], which the next step will be given."""
 
 
 class NormalizedGradient:

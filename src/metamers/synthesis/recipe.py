@@ -80,7 +80,7 @@ class Recipe:
                 options = ", ".join(allowed)
                 raise MetamersError(f"recipe {field} {value!r}: choose one of {options}{nearest(str(value), allowed)}")
         for field in ("steps", "halve_every", "warmup", "perturb_every"):
-            if not isinstance(getattr(self, field), int):
+            if type(getattr(self, field)) is not int:
                 raise MetamersError(f"recipe {field} {getattr(self, field)!r} must be a whole number")
         for field in ("step_size", "start_std", "perturb_std", "penalty_weight"):
             if not isinstance(getattr(self, field), int | float) or not math.isfinite(getattr(self, field)):
@@ -91,6 +91,11 @@ class Recipe:
         for field in ("start_std", "perturb_std", "penalty_weight", "warmup", "perturb_every"):
             if not getattr(self, field) >= 0:
                 raise MetamersError(f"recipe {field} {getattr(self, field)} must not be negative")
+        if self.perturb_every == 1:
+            raise MetamersError(
+                "recipe perturb_every 1 leaves no step between two perturbations; give 0 (never), or a multiple of 50, "
+                "as gains are looked at every 50 steps"
+            )
         if self.units != "all" and (self.keep_best or self.optimizer == "lbfgs"):
             what = "keep_best" if self.keep_best else "optimizer 'lbfgs'"
             raise MetamersError(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metamers.errors import MetamersError
 from metamers.matching import Representation
@@ -16,10 +16,9 @@ SINGLE_STEPS, DRAW_EVERY = 400, 50
 
 @dataclass(frozen=True)
 class Units:
-    """The units of a stage: `sizes` are the columns of each, in order, of its activation [N, D]; `module` gives it."""
+    """The units of a stage: `sizes` are the columns of each, in order, of its activation [N, D]."""
 
     sizes: tuple[int, ...]
-    module: nn.Module | None = None
 
 
 Choice = Callable[[Recipe, Units, torch.Generator], Mapping[int, Tensor | None]]
@@ -100,9 +99,8 @@ def units_of(model: StagedModel, stage: str, reference: Tensor) -> Units:
     """
     with torch.no_grad():
         activation = model.activations(reference.to(model.device), [stage])[stage]
-    module = model.module(stage)
-    sizes = getattr(module, "unit_sizes", None)
+    sizes = getattr(model.module(stage), "unit_sizes", None)
     if sizes is None:
         n = activation.shape[1] if activation.ndim > 2 else 1
         sizes = (activation.numel() // n,) * n
-    return Units(sizes, module)
+    return Units(sizes)

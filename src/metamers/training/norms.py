@@ -23,6 +23,11 @@ def norm_of(delta: Tensor, norm: str) -> Tensor:
     return size
 
 
+def largest(norm: str, n_values: int) -> float:
+    """The greatest size of a difference of two stimuli of `n_values` values in a range of 1."""
+    return {"linf": 1.0, "l2": n_values**0.5, "l1": float(n_values)}[norm]
+
+
 def project(delta: Tensor, norm: str, eps: float) -> Tensor:
     """The perturbations [N, ...] of size `eps` at most that are nearest, in the Euclidean sense, to those given."""
     if norm == "linf":

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod, sqrt
+from math import prod
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from metamers.models import StagedModel
 from metamers.stimuli import StimulusSet
 from metamers.store import sha256
 from metamers.training.attacks import Attack, Logits, strongest
+from metamers.training.norms import largest
 
 Progress = Callable[[float, float], None]
 """Called with the number of attacks, on one stimulus at one eps, that are done or not needed, and of all."""
@@ -202,9 +203,9 @@ def _require_within(attacks: Sequence[Attack], shape: tuple[int, ...], value_ran
     """Refuse an eps that no two stimuli are apart."""
     width, n = value_range[1] - value_range[0], prod(shape)
     for attack in attacks:
-        largest = width * {"linf": 1.0, "l2": sqrt(n), "l1": n}[attack.norm]
-        if attack.eps > largest:
+        most = width * largest(attack.norm, n)
+        if attack.eps > most:
             raise MetamersError(
-                f"eps {attack.eps:g} is beyond {largest:g}, the greatest {attack.norm} distance of two stimuli of "
+                f"eps {attack.eps:g} is beyond {most:g}, the greatest {attack.norm} distance of two stimuli of "
                 f"{' x '.join(map(str, shape))} values in [{value_range[0]:g}, {value_range[1]:g}]; give less"
             )

@@ -4,6 +4,7 @@ import json
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from metamers.store import write_whole
 from metamers.training.checkpoints import last_checkpoint
 from metamers.training.config import TrainingConfig
 from metamers.training.images import class_names, labelled_images
+from metamers.training.norms import largest
 from metamers.training.processes import FabricProcesses, OneProcess, Processes, fabric_of
 from metamers.training.trainer import NotFiniteError, Task, Watch, fit, restore_weights, weights_to_train
 
@@ -156,12 +158,24 @@ def _task(
     if config.batch_size < config.processes:
         raise MetamersError(f"batch_size {config.batch_size} is less than the {config.processes} processes; raise it")
     labelled = labelled_images(images, loaded, classes)
+    _require_within(config, loaded)
     return Task(
         loaded,
         labelled,
         None if validation is None else labelled_images(validation, loaded, classes),
         weights_to_train(loaded, config.frozen),
     )
+
+
+def _require_within(config: TrainingConfig, model: StagedModel) -> None:
+    """Refuse an eps that no two stimuli are apart."""
+    n_values = model.channels * prod(model.input_size or ())
+    for name, part in (("objective", config.objective), ("evaluation", config.evaluation)):
+        norm, eps = getattr(part, "norm", None), getattr(part, "eps", None)
+        if norm is not None and eps is not None and eps > (most := largest(norm, n_values)):
+            raise MetamersError(
+                f"{name}.eps {eps:g} is more than the stimuli's range allows: {most:g} in {norm}; lower it"
+            )
 
 
 def _model(config: TrainingConfig, model: nn.Module | StagedModel | None, names: tuple[str, ...]) -> StagedModel:
