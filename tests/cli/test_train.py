@@ -89,7 +89,7 @@ def test_two_processes_train_one_model(cli, config):
     [
         (["objective.kind=adversary"], "choose one of standard, adversarial, random_perturbation; did you mean"),
         (["objective.eps=-1"], "objective.eps -1: input should be greater than or equal to 0"),
-        (["objective.eps=300"], "objective.eps 300 is more than the stimuli's range allows: 27.7128 (l2)"),
+        (["objective.eps=300"], "objective.eps 300 is more than the stimuli's range allows: 27.7128 in l2"),
         (["epoch=2"], "there is no key 'epoch'; did you mean 'epochs'?"),
         (["epochs"], "--set epochs: give KEY=VALUE"),
         (["epochs=[1"], "no YAML value"),

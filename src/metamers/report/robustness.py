@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING
 
 from metamers.analysis.robustness import eps_text
-from metamers.report.drawing import SERIES, figure_of, printable
+from metamers.report.drawing import figure_of, look, printable
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-MARKERS = "oDs^vP"
 NAMES = {"l2": "Euclidean norm, L2", "linf": "greatest change of a value, Linf", "l1": "sum of absolute changes, L1"}
 WIDE = 40
 """Where the largest eps is this many times the smallest, the scale is logarithmic above the smallest."""
@@ -26,9 +25,8 @@ def robustness_figure(table: "pd.DataFrame") -> "Figure":
     axes = figure.subplots()
     for i, model in enumerate(models):
         rows = table[table["model"] == model]
-        color, marker = SERIES[i % len(SERIES)], MARKERS[i // len(SERIES) % len(MARKERS)]
-        axes.vlines(rows["eps"], rows["ci_low"], rows["ci_high"], color=color, linewidth=1, alpha=0.55)
-        line = axes.plot(rows["eps"], rows["robustness"], color=color, marker=marker, markersize=4.5, linewidth=2)
+        axes.vlines(rows["eps"], rows["ci_low"], rows["ci_high"], color=look(i)["color"], linewidth=1, alpha=0.55)
+        line = axes.plot(rows["eps"], rows["robustness"], markersize=4.5, linewidth=2, **look(i))
         line[0].set_label(printable(model, 36))
     sizes = sorted(set(table["eps"]))
     above = [size for size in sizes if size > 0]

@@ -99,14 +99,6 @@ class LBFGS:
             for name in ("x", "gradient", "loss", "scale", "pairs", "products", "slopes", "usable", "newest"):
                 setattr(self, name, getattr(self, name)[rows])
 
-    def restart(self, rows: Tensor, x: Tensor) -> None:
-        """See `Optimizer`."""
-        if self.started:
-            self.x = torch.where(rows[:, None], x.flatten(1), self.x)  # a step of length 0, which teaches nothing,
-            self.loss = torch.where(rows, torch.inf, self.loss)  # and is taken
-            self.usable &= ~rows[:, None]
-            self.scale = torch.where(rows, 1.0, self.scale)
-
     def _start(self, x: Tensor, loss: Tensor, gradient: Tensor) -> None:
         n, size, m = *x.shape, self.memory
         self.x, self.gradient, self.loss = x.clone(), gradient.clone(), loss.clone()
@@ -149,6 +141,14 @@ class LBFGS:
         self.loss = torch.where(stuck & ~self.usable.any(1), torch.inf, self.loss)
         self.usable &= ~stuck[:, None]
         self.scale = torch.where(stuck, 1.0, self.scale)
+
+    def restart(self, rows: Tensor, x: Tensor) -> None:
+        """See `Optimizer`."""
+        if self.started:
+            self.x = torch.where(rows[:, None], x.flatten(1), self.x)  # a step of length 0, which teaches nothing,
+            self.loss = torch.where(rows, torch.inf, self.loss)  # and is taken
+            self.usable &= ~rows[:, None]
+            self.scale = torch.where(rows, 1.0, self.scale)
 
     def _direction(self, step_size: float) -> Tensor:
         """The inverse Hessian times the gradient, [N, D]."""

@@ -1,5 +1,6 @@
 """Balls of perturbations around a stimulus: how large one is, how to get back into the ball, and where to climb."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -25,7 +26,7 @@ def norm_of(delta: Tensor, norm: str) -> Tensor:
 
 def largest(norm: str, n_values: int) -> float:
     """The greatest size of a difference of two stimuli of `n_values` values in a range of 1."""
-    return {"linf": 1.0, "l2": n_values**0.5, "l1": float(n_values)}[norm]
+    return {"linf": 1.0, "l2": math.sqrt(n_values), "l1": float(n_values)}[norm]
 
 
 def project(delta: Tensor, norm: str, eps: float) -> Tensor:
