@@ -94,7 +94,7 @@ def test_two_processes_train_one_model(cli, config):
         (["epochs"], "--set epochs: give KEY=VALUE"),
         (["epochs=[1"], "no YAML value"),
         (["stimuli=nowhere"], "nowhere"),
-        (["model=nets.py:nett"], "has no function 'nett'; did you mean 'net'?"),
+        (["model=nets.py:nett"], "has no function 'nett'; did you mean 'Net'?"),
         (["device=cuda:9"], "device 'cuda:9' is not available"),
         (["batch_size=9"], "batch_size 9 is more than the 4 stimuli"),
         (["label_pattern='{label}_0.png'"], "have no label"),
