@@ -79,6 +79,14 @@ def test_labels_of_ones_own(cli, run):
     assert "replaced" not in cli("recognize", run, "--by", "nets.py:net", "--no-report").err
 
 
+def test_a_model_that_answered_in_other_labels_than_the_observers_is_named(cli, run):
+    Path("labels.json").write_text(json.dumps({"0": [0, 1], "other": [2, 3]}))
+    said = cli("recognize", run, "--by", "nets.py:gray", "--labels", "labels.json", "--no-report")
+    assert "note: net, whose metamers these are, has answered in the labels identity" in said.err
+    assert "--by nets.py:net" in said.err
+    assert "whose metamers" not in cli("recognize", run, "--by", "nets.py:gray", "--no-report").err
+
+
 def test_controls(cli, run):
     ended = cli("recognize", run, "--by", "nets.py:gray", "--controls", "start,reference", "untrained", "--json")
     assert ended.json["observers"][0]["new"] == 4 * 4

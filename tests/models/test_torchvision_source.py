@@ -21,7 +21,8 @@ def test_import_repeats() -> None:
 
 
 def test_missing_package_names_the_extra() -> None:
-    assert str(missing_extra("torchvision", "vision")) == "torchvision is not installed; pip install 'metamers[vision]'"
+    said = "torchvision is not installed; in the clone, pip install -c constraints.txt -e '.[vision]'"
+    assert str(missing_extra("torchvision", "vision")) == said
 
 
 def test_resnet() -> None:

@@ -78,7 +78,10 @@ def import_responses(
     }
     strange = sorted(set(people["response"].dropna()) - set(table["label"].dropna()))
     if strange and not labels:
-        say_note(f"no label of a stimulus: {some(strange)}; they count as wrong answers; --labels names the choices")
+        say_note(
+            f"no label of a stimulus: {some(strange)}; they count as wrong answers; --labels names the choices "
+            "(with --replace)"
+        )
     if summary["no_answer"]:
         say_note(f"{summary['no_answer']} trials without an answer count as wrong")
     if json:

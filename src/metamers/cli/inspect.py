@@ -26,6 +26,8 @@ def stages(
 ) -> int:
     """List the stages of a model in the order of execution, with shapes and the share of the forward cost.
 
+    Nothing is downloaded: the stages of models of torchvision and timm are those of their architecture.
+
     Parameters
     ----------
     model
@@ -35,6 +37,8 @@ def stages(
 
     from metamers.models import load_model
 
+    if weights is None and model.startswith(("torchvision:", "timm:")):
+        weights = "random"
     loaded = load_model(model, weights=weights, input_size=parse_size(input_size), device=device)
     listed = loaded.describe()
     if json:

@@ -64,7 +64,7 @@ def make(
     null_pairs
         Pairs in the null distribution (fewer where the set has no more).
     recipe
-        fast, feather2023 or feather2023-scaled.
+        fast, feather2023, feather2023-scaled or hmax (for builtin:hmax).
     set_
         Change the recipe: FIELD=VALUE, e.g. steps=400 optimizer=adam start=pink penalty=total_variation.
     objective

@@ -1,7 +1,7 @@
 """`metamers recognize`."""
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,6 +75,7 @@ def recognize(
         observers.setdefault(observer.name, observer)
     for observer in observers.values():
         _say_outdated(store, observer, chosen)
+    _say_own_labels(store, {name: observer.space.name for name, observer in observers.items()})
     with progress() as update:
         if "untrained" in chosen:
             run_untrained(store, command=command_line(), device=device, progress=update)
@@ -83,6 +84,18 @@ def recognize(
             for name, observer in observers.items()
         }
     return _finish(store, build_tables(store), new, report=report, json=json)
+
+
+def _say_own_labels(store: "Store", labels: Mapping[str, str]) -> None:
+    """Which of the run's models has answered in other labels than the observers do now, so that it has no curve."""
+    now = set(labels.values())
+    for entry in store.study()["models"]:
+        given = {record["labels"] for record in store.responses() if record["observer"] == entry["name"]}
+        if entry["name"] not in labels and given and not given & now:
+            say_note(
+                f"{entry['name']}, whose metamers these are, has answered in the labels {', '.join(sorted(given))}; "
+                f"for its own curve ask it again with these: --by {entry['spec']}"
+            )
 
 
 def _say_outdated(store: "Store", observer: "ModelObserver", controls: Collection[str]) -> None:

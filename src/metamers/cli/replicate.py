@@ -56,6 +56,7 @@ def replicate(
 
 
 def _print_rows(outcome: "Replication") -> None:
+    print("Effect, largest relative difference, ours (published); SS: sum of squares")
     last = None
     for row in outcome.anova:
         if (row["experiment"], row["comparison"]) != last:
@@ -66,12 +67,18 @@ def _print_rows(outcome: "Replication") -> None:
             for name, key in (("SS", "SumSq"), ("F", "F"), ("p", "pValue"), ("permutation p", "permutation_p"))
             if key in row["published"]
         ]
+        if row.get("permutation") and row["permutation"]["exempt"]:
+            cells.append("exempt: see the page")
         print(f"  {row['effect']:<30} {row['relative_difference']:.1e}  {', '.join(cells)}")
     for row in outcome.relations:
         print(f"people against other models, {row['modality']}: {_pairs(row['ours'], row['published'])}")
         print(f"  {row['n_points']} points of {row['n_models']} models ({row['published_n_points']} published)")
     scores = {row["region"]: row["ours"] for row in outcome.brain_score}
     print(f"Brain-Score, Spearman: {_pairs(scores, {r['region']: r['published'] for r in outcome.brain_score})}")
+    for row in outcome.brain_score:
+        print(
+            f"  {row['region']}: {row['n_models']} models with human data here ({row['published_n_models']} published)"
+        )
 
 
 def _pairs(ours: dict[str, Any] | None, published: dict[str, float]) -> str:

@@ -48,7 +48,7 @@ def import_after_torchvision(package: str, extra: str) -> ModuleType:
 
 def missing_extra(package: str, extra: str) -> MetamersError:
     """The error for a package that is not installed."""
-    return MetamersError(f"{package} is not installed; pip install 'metamers[{extra}]'")
+    return MetamersError(f"{package} is not installed; in the clone, pip install -c constraints.txt -e '.[{extra}]'")
 
 
 def _declare_operators() -> None:

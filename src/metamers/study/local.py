@@ -48,8 +48,8 @@ def run_local(
         say(note)
     if there := sum(len(batch["cells"]) for batch in store.batches()):
         say(f"{there} cells are there already and are not made again")
-    total = sum(len(task.representations) * _batches_per_stage(task, settings) for task in tasks)
-    done = 0
+    total = sum(len(task.representations) * (1 + _batches_per_stage(task, settings)) for task in tasks)
+    done = 0  # in batches; a null distribution counts as one
     for task in tasks:
         pngs = (encode_png(task.stimuli.read([i])[0]) for i in range(len(task.stimuli)))
         references = store.add_references(_size_name(task), zip(task.stimuli.ids, pngs, strict=True))
@@ -57,8 +57,10 @@ def run_local(
             what = f"{task.model.name} {representation.name}"
             progress(done, total, f"{what}: null")
             null = _null(store, task, representation, settings, _within_null(progress, done, total, what))
-            for batch in cut_batches(task, settings, null.key, representation):
-                part = f"{what}, batch {done + 1} of {total}"
+            done += 1
+            batches = cut_batches(task, settings, null.key, representation)
+            for number, batch in enumerate(batches, 1):
+                part = f"{what}, batch {number} of {len(batches)}"
                 if not store.has_batch(batch.id):
                     _make(store, batch, settings, references, null, _within_batch(progress, done, total, part))
                 done += 1
@@ -68,7 +70,7 @@ def run_local(
 
 
 def _within_null(progress: Progress, done: int, total: int, what: str) -> Callable[[int, int], None]:
-    return lambda found, pairs: progress(done, total, f"{what}: null, {found / pairs:.0%} of the pairs")
+    return lambda found, pairs: progress(done + found / pairs, total, f"{what}: null, {found / pairs:.0%} of the pairs")
 
 
 def _within_batch(progress: Progress, done: int, total: int, what: str) -> Callable[[int, int, int], None]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from metamers.errors import MetamersError
+from metamers.models.torchvision_compat import missing_extra
 
 
 class Processes(Protocol):
@@ -86,5 +87,5 @@ def fabric_of(n: int, device: torch.device) -> Any:
     try:
         from lightning_fabric import Fabric
     except ModuleNotFoundError as error:
-        raise MetamersError("lightning-fabric is not installed; pip install 'metamers[train]'") from error
+        raise missing_extra("lightning-fabric", "train") from error
     return Fabric(accelerator="cpu" if device.type == "cpu" else "cuda", devices=n, strategy="ddp")
