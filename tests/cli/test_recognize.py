@@ -117,7 +117,8 @@ def test_what_is_replaced_or_dropped_is_said(cli, run):
         f"them with labels '{space[1]}'"
     ) in said
     assert rows(run, "controls") == []
-    assert "note" not in cli(*ask, "--labels", "labels.json", "--controls", "start").err
+    again = cli(*ask, "--labels", "labels.json", "--controls", "start").err
+    assert "replaced" not in again and "dropped" not in again
     changed = (*ask, "--labels", "labels.json", "--controls", "start", "--decision", "mean-probability")
     said = cli(*changed).err
     assert said.startswith(

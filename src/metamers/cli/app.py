@@ -11,6 +11,7 @@ from metamers.cli.attack import attack
 from metamers.cli.demo import demo
 from metamers.cli.import_responses import import_responses
 from metamers.cli.inspect import models, stages
+from metamers.cli.interrupts import remembered_interrupts
 from metamers.cli.make import make
 from metamers.cli.output import stdout_kept_for_results
 from metamers.cli.prove import report, verify
@@ -39,7 +40,7 @@ def main() -> None:
     """Run the command line. Exit codes: 0 finished, 1 `--strict` failures or `verify` differences, 2 bad input, 130
     interrupted."""
     try:
-        with stdout_kept_for_results("--json" in sys.argv):
+        with stdout_kept_for_results("--json" in sys.argv), remembered_interrupts():
             sys.exit(app(sys.argv[1:], exit_on_error=False, print_error=False))
     except CycloptsError as error:
         named = next((name for name in sys.argv[1:2] if name in app), "")

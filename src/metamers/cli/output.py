@@ -9,6 +9,8 @@ from contextlib import contextmanager, redirect_stdout
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TextIO
 
+from metamers.cli.interrupts import stop_if_interrupted
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -81,7 +83,12 @@ def progress() -> Iterator[Update]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600) as bar:
         task = bar.add_task("", total=None)
-        yield lambda done, total, what: bar.update(task, completed=done, total=total, description=what)
+
+        def update(done: float, total: float, what: str) -> None:
+            stop_if_interrupted()
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield update
 
 
 def _lines() -> Update:
@@ -90,6 +97,7 @@ def _lines() -> Update:
 
     def update(done: float, total: float, what: str) -> None:
         nonlocal last
+        stop_if_interrupted()
         now = time.monotonic()
         seen.append((now, done))
         while now - seen[0][0] > _SPEED_OVER:
