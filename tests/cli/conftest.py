@@ -131,7 +131,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """A folder of four 16 x 16 images, labelled by subfolders; its name has a space and letters beyond ASCII."""
+    """A folder of four 16 x 16 images, labeled by subfolders; its name has a space and letters beyond ASCII."""
     folder = tmp_path / "my imáges"
     for i, pixels in enumerate(pictures(4)):
         (folder / f"{i % 2}").mkdir(parents=True, exist_ok=True)

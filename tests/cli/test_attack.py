@@ -12,7 +12,7 @@ LISTS = ("eps", "accuracy", "ci_low", "ci_high")
 
 @pytest.fixture(autouse=True)
 def _images(images):
-    """Four images, labelled 0 and 1."""
+    """Four images, labeled 0 and 1."""
 
 
 def test_a_curve_is_given_and_written(cli):
@@ -127,6 +127,6 @@ def test_bad_input_is_one_line(cli, changed, said):
 def test_models_that_cannot_be_attacked_are_refused(cli):
     assert "makes no decision" in cli("attack", "nets.py:features", *ATTACK[2:]).err
     assert "two models are named 'net'" in cli("attack", "nets.py:net", "nets.py:net", *ATTACK[2:]).err
-    assert "--stimuli is missing; nets.py:net needs labelled stimuli" in cli("attack", "nets.py:net").err
+    assert "--stimuli is missing; nets.py:net needs labeled stimuli" in cli("attack", "nets.py:net").err
     two = ("attack", "nets.py:net", "nets.py:gray", *ATTACK[2:], "--weights", "random")
     assert "--weights is for one model" in cli(*two).err

@@ -11,7 +11,7 @@ GENERIC = ("--columns", "participant=who", "stimulus=what", "response=answer")
 
 @pytest.fixture
 def run(make_once):
-    """A run of four references, labelled 0 and 1, at two stages."""
+    """A run of four references, labeled 0 and 1, at two stages."""
     return make_once("--stage", "0", "1")
 
 

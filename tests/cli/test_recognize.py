@@ -13,7 +13,7 @@ from torch import nn
 
 @pytest.fixture
 def run(make_once):
-    """A run of four cells, labelled 0 and 1, at one stage."""
+    """A run of four cells, labeled 0 and 1, at one stage."""
     return make_once("--stage", "1")
 
 

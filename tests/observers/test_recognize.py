@@ -145,9 +145,9 @@ def test_no_label_in_common_is_refused(tmp_path):
     store = run(tmp_path / "run", [model()], stimuli(labels=("dog", "fish", "horse")), stages=("0",))
     with pytest.raises(MetamersError, match=r"none of the stimuli's labels \('dog', 'fish', 'horse'\)"):
         require_scored(store, model_observer(store, model()))
-    unlabelled = run(tmp_path / "unlabelled", [model()], stimuli(labels=(None, None, None)), stages=("0",))
+    unlabeled = run(tmp_path / "unlabeled", [model()], stimuli(labels=(None, None, None)), stages=("0",))
     with pytest.raises(MetamersError, match="no labels to score by"):
-        require_scored(unlabelled, model_observer(unlabelled, model()))
+        require_scored(unlabeled, model_observer(unlabeled, model()))
     with pytest.raises(MetamersError, match="choose other --labels"):
         model_observer(store, model(), LabelSpace("two", ("a", "b"), ((0,), (1,)), 2))
     with pytest.raises(MetamersError, match="no decision 'last'"):

@@ -18,7 +18,7 @@ def test_an_image_depends_on_split_seed_and_index_alone():
     assert len({hashlib.sha256(image.tobytes()).hexdigest() for image in images}) == len(images)
 
 
-def test_images_are_labelled_with_what_they_show():
+def test_images_are_labeled_with_what_they_show():
     images = pictograms(n=33)
     assert images.labels[:16] == images.labels[16:32] == NAMES
     assert images.classes == NAMES == tuple(sorted(GLYPHS))

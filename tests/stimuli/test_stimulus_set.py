@@ -170,9 +170,9 @@ def test_the_set_hash_depends_on_pixels_and_order_alone() -> None:
 
 
 def test_other_labels() -> None:
-    relabelled = make_set(classes=("bear", "cat", "cup")).with_labels(["animal"] * N)
-    assert relabelled.labels == ("animal",) * N
-    assert relabelled.classes == ()
+    relabeled = make_set(classes=("bear", "cat", "cup")).with_labels(["animal"] * N)
+    assert relabeled.labels == ("animal",) * N
+    assert relabeled.classes == ()
     with pytest.raises(MetamersError, match="2 labels for 7"):
         make_set().with_labels(["a", "b"])
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from metamers.errors import MetamersError
-from metamers.store import checked_config, read_config
+from metamers.store import read_config
 
 
 class Part(BaseModel):
@@ -78,11 +78,3 @@ def test_a_change_of_what_holds_no_keys(tmp_path):
 def test_a_missing_file(tmp_path):
     with pytest.raises(MetamersError, match="cannot be read .No such file"):
         read_config(tmp_path / "none.yaml", Config)
-
-
-def test_plain_values():
-    assert checked_config({"name": "x", "shape": {"kind": "square"}}, Config, "the study").shape == Square(
-        kind="square"
-    )
-    with pytest.raises(MetamersError, match="the study: shape is missing"):
-        checked_config({"name": "x"}, Config, "the study")

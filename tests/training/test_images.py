@@ -1,4 +1,4 @@
-"""Labelled stimuli for training."""
+"""Labeled stimuli for training."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,10 @@ from metamers.errors import MetamersError
 from metamers.models import StagedModel
 from metamers.stimuli import StimulusSet
 from metamers.training import images as module
-from metamers.training.images import class_names, labelled_images
+from metamers.training.images import class_names, labeled_images
 
 
-def labelled(labels):
+def labeled(labels):
     return StimulusSet.from_arrays(np.zeros((len(labels), 8, 8, 3), np.uint8), labels)
 
 
@@ -21,7 +21,7 @@ def test_batches_are_the_images_and_labels_asked_for(monkeypatch):
     order = torch.randperm(20, generator=torch.Generator().manual_seed(0)).split(6)
     for most in (module.HELD_BYTES, 0):
         monkeypatch.setattr(module, "HELD_BYTES", most)
-        images = labelled_images(stimuli, StagedModel(Small(), input_size=8), ("lower", "upper"))
+        images = labeled_images(stimuli, StagedModel(Small(), input_size=8), ("lower", "upper"))
         for (pixels, labels), rows in zip(images.batches(order), order, strict=True):
             assert torch.equal(pixels.float() / 255, stimuli.read(rows))
             assert [("lower", "upper")[i] for i in labels] == [stimuli.labels[i] for i in rows]
@@ -29,9 +29,9 @@ def test_batches_are_the_images_and_labels_asked_for(monkeypatch):
 
 def test_digits_are_indices():
     model = StagedModel(Small(12), input_size=8)
-    stimuli = labelled(["10", "9", "2"])
+    stimuli = labeled(["10", "9", "2"])
     assert class_names(stimuli) == ("2", "9", "10")
-    assert labelled_images(stimuli, model, [str(i) for i in range(12)]).labels.tolist() == [10, 9, 2]
+    assert labeled_images(stimuli, model, [str(i) for i in range(12)]).labels.tolist() == [10, 9, 2]
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def test_digits_are_indices():
     ],
 )
 def test_labels_that_do_not_do(labels, outputs, error):
-    stimuli = labelled(labels)
+    stimuli = labeled(labels)
     with pytest.raises(MetamersError) as raised:
-        labelled_images(stimuli, StagedModel(Small(outputs), input_size=8), class_names(stimuli))
+        labeled_images(stimuli, StagedModel(Small(outputs), input_size=8), class_names(stimuli))
     assert error in str(raised.value)
 
 
 def test_a_label_out_of_range():
     model = StagedModel(Small(), input_size=8)
     with pytest.raises(MetamersError, match="the label '7' of '00001' is none of the 2 classes"):
-        labelled_images(labelled(["0", "7"]), model, ("lower", "upper"))
+        labeled_images(labeled(["0", "7"]), model, ("lower", "upper"))

@@ -19,7 +19,6 @@ BUNDLED = {
 }
 NAMES = tuple(BUNDLED)
 WEIGHTS = Path(__file__).parent / "weights"
-INPUT_SIZE = (64, 64)
 
 
 def load_bundled(name: str, device: str | torch.device = "cpu") -> StagedModel:
@@ -33,7 +32,7 @@ def load_bundled(name: str, device: str | torch.device = "cpu") -> StagedModel:
         network,
         name=name,
         spec=f"bundled:{name}",
-        input_size=INPUT_SIZE,
+        input_size=architecture.input_size,
         classes=CLASSES,
         stages=architecture.stages,
     )

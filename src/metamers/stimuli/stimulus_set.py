@@ -27,7 +27,7 @@ class StimulusSet:
     `source(i)` gives the pixels of stimulus `i` as they are, uint8 [height, width, channels]: a pure function that
     several threads may call. It is called when pixels are asked for; a bounded cache holds the last ones.
 
-    name: what the set is called in results. ids: unique. labels: class names, None (the default) where unlabelled.
+    name: what the set is called in results. ids: unique. labels: class names, None (the default) where unlabeled.
     classes: the class names in index order, where the set states them. native_size: (height, width) where all stimuli
     are known to be of one size. channels: 3 (RGB) or 1 (gray), the same for all.
 
@@ -189,9 +189,9 @@ class StimulusSet:
 
         Raises MetamersError where the labels are not as many as the stimuli.
         """
-        relabelled = self._copy()
-        relabelled.labels, relabelled.classes = _checked_labels(labels, self), ()
-        return relabelled
+        relabeled = self._copy()
+        relabeled.labels, relabeled.classes = _checked_labels(labels, self), ()
+        return relabeled
 
     def fit(self, size: tuple[int, int], channels: int = 3) -> Self:
         """The same stimuli fitted to `size` (height, width) and `channels` (3 or 1) when they are read.

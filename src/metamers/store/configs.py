@@ -35,7 +35,7 @@ def read_config(path: Path | str, schema: type[M], changes: Mapping[str, Any] | 
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise MetamersError(f"{path}{where}: {getattr(error, 'problem', None) or 'no YAML'}; correct it") from error
-    if not isinstance(value, dict):
+    if tree is None or not isinstance(value, dict):
         raise MetamersError(f"{path}: holds no keys; write it as key: value, one to a line")
     if repeated := _repeated_key(tree):
         key, line = repeated
@@ -43,14 +43,7 @@ def read_config(path: Path | str, schema: type[M], changes: Mapping[str, Any] | 
     return _checked(value, schema, changes or {}, str(path), tree)
 
 
-def checked_config(value: Mapping[str, Any], schema: type[M], what: str) -> M:
-    """The configuration of plain values; `what` it is of is for the errors. Raises MetamersError as `read_config`."""
-    return _checked(dict(value), schema, {}, what, None)
-
-
-def _checked(
-    value: dict[str, Any], schema: type[M], changes: Mapping[str, Any], what: str, tree: yaml.Node | None
-) -> M:
+def _checked(value: dict[str, Any], schema: type[M], changes: Mapping[str, Any], what: str, tree: yaml.Node) -> M:
     from pydantic import ValidationError
 
     for key, changed in changes.items():
@@ -68,7 +61,7 @@ def _checked(
         raise MetamersError(_first_problem(error, schema, what, tree)) from error
 
 
-def _first_problem(error: "ValidationError", schema: type["BaseModel"], what: str, tree: yaml.Node | None) -> str:
+def _first_problem(error: "ValidationError", schema: type["BaseModel"], what: str, tree: yaml.Node) -> str:
     problems = error.errors()
     # An unknown key tells more than the key that it left missing.
     first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
@@ -127,10 +120,8 @@ def _keys_at(schema: Any, place: Place) -> list[str]:
     return list(dict.fromkeys(name for model in candidates for name in model.model_fields))
 
 
-def _in_file(place: Place, tree: yaml.Node | None) -> Place:
+def _in_file(place: Place, tree: yaml.Node) -> Place:
     """The keys of `place` without those that only pydantic has: the tags of a union."""
-    if tree is None:
-        return place
     kept: list[str | int] = []
     node: yaml.Node | None = tree
     for i, part in enumerate(place):
@@ -141,8 +132,9 @@ def _in_file(place: Place, tree: yaml.Node | None) -> Place:
     return tuple(kept)
 
 
-def _line(place: Place, tree: yaml.Node | None) -> int | None:
-    node, line = tree, None
+def _line(place: Place, tree: yaml.Node) -> int | None:
+    node: yaml.Node | None = tree
+    line = None
     for part in place:
         inner = _child(node, part)
         if inner is None:

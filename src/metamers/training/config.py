@@ -138,7 +138,7 @@ class TrainingConfig(_Part):
 
     model: as for `metamers make`; `builtin:NAME` is built anew, for as many classes as there are labels. weights: where
     it starts from: None for those of the model (random for `builtin:`), "random", a file, or the name of a model of the
-    same architecture, e.g. `bundled:picto-resnet`. stimuli, validation: labelled sets, as for `metamers make`. frozen:
+    same architecture, e.g. `bundled:picto-resnet`. stimuli, validation: labeled sets, as for `metamers make`. frozen:
     patterns of weights that stay as they are. seed: of initial weights, order, augmentations and perturbations.
     processes: on one machine, one to a GPU (extra `train`).
     """

@@ -1,4 +1,4 @@
-"""Labelled stimuli as batches for training."""
+"""Labeled stimuli as batches for training."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +18,7 @@ READ_AHEAD = 4
 
 
 @dataclass(frozen=True)
-class LabelledImages:
+class LabeledImages:
     """Stimuli fitted to a model's input, and the index of each one's class, int64 [N]."""
 
     stimuli: StimulusSet
@@ -53,14 +53,14 @@ class LabelledImages:
 
 
 def class_names(stimuli: StimulusSet) -> tuple[str, ...]:
-    """The classes of a labelled set: those that it states, else its different labels in order.
+    """The classes of a labeled set: those that it states, else its different labels in order.
 
     Raises MetamersError where stimuli have no label, or all the same.
     """
-    unlabelled = [id_ for id_, label in zip(stimuli.ids, stimuli.labels, strict=True) if label is None]
-    if unlabelled:
+    unlabeled = [id_ for id_, label in zip(stimuli.ids, stimuli.labels, strict=True) if label is None]
+    if unlabeled:
         raise MetamersError(
-            f"'{stimuli.name}': {len(unlabelled)} of {len(stimuli)} stimuli have no label, first '{unlabelled[0]}'; "
+            f"'{stimuli.name}': {len(unlabeled)} of {len(stimuli)} stimuli have no label, first '{unlabeled[0]}'; "
             "put them into folders named by class, or give labels"
         )
     found = sorted({str(label) for label in stimuli.labels}, key=_numbers_by_value)
@@ -69,7 +69,7 @@ def class_names(stimuli: StimulusSet) -> tuple[str, ...]:
     return stimuli.classes or tuple(found)
 
 
-def labelled_images(stimuli: StimulusSet, model: StagedModel, classes: Sequence[str]) -> LabelledImages:
+def labeled_images(stimuli: StimulusSet, model: StagedModel, classes: Sequence[str]) -> LabeledImages:
     """Stimuli with labels that are `classes` or, as digits, indices of them, fitted to a model that gives as many.
 
     Raises MetamersError for a label out of range, a set with one class, and a model of another number of outputs.
@@ -94,7 +94,7 @@ def labelled_images(stimuli: StimulusSet, model: StagedModel, classes: Sequence[
             )
         labels.append(known)
     assert model.input_size is not None
-    return LabelledImages(stimuli.fit(model.input_size, model.channels), torch.tensor(labels), tuple(classes))
+    return LabeledImages(stimuli.fit(model.input_size, model.channels), torch.tensor(labels), tuple(classes))
 
 
 def _numbers_by_value(label: str) -> tuple[int, int, str]:

@@ -35,7 +35,7 @@ class RobustnessCurve:
 
     eps: increasing. accuracy: [seeds, eps], that on the stimuli which a seed drew. n_images: stimuli that a seed draws.
     n_different: stimuli drawn by any of them. left_out: labels that the model lacks, and of how many stimuli
-    (unlabelled ones under ""). notes: what must be said beside the curve.
+    (unlabeled ones under ""). notes: what must be said beside the curve.
     """
 
     eps: tuple[float, ...]
@@ -62,7 +62,7 @@ def robustness_curve(
     batch_size: int = 64,
     progress: Progress = lambda done, total: None,
 ) -> RobustnessCurve:
-    """The accuracy of `model` on labelled `stimuli` under untargeted projected gradient descent (see `Attack`).
+    """The accuracy of `model` on labeled `stimuli` under untargeted projected gradient descent (see `Attack`).
 
     `eps` are sizes in `norm`, None for `DEFAULT_EPS`; 0 is no attack. Each seed draws `n_images` stimuli without
     replacement; where there are no more than that, all are taken once. A stimulus that is misnamed at one eps, or
@@ -108,7 +108,7 @@ def label_logits(model: StagedModel, space: LabelSpace) -> Logits:
 
 @dataclass(frozen=True)
 class _Task:
-    """Labelled stimuli, and what names them."""
+    """Labeled stimuli, and what names them."""
 
     logits: Logits
     stimuli: StimulusSet

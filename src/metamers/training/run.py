@@ -21,7 +21,7 @@ from metamers.stimuli import StimulusSet, load_stimuli
 from metamers.store import write_whole
 from metamers.training.checkpoints import last_checkpoint
 from metamers.training.config import TrainingConfig
-from metamers.training.images import class_names, labelled_images
+from metamers.training.images import class_names, labeled_images
 from metamers.training.norms import largest
 from metamers.training.processes import FabricProcesses, OneProcess, Processes, fabric_of
 from metamers.training.trainer import NotFiniteError, Task, Watch, fit, restore_weights, weights_to_train
@@ -62,9 +62,10 @@ def train(
     """
     out, watch = Path(out), watch or Watch()
     processes = _processes(config)
-    if processes.rank:
+    if processes.rank == 0:
+        _require_folder(out, resume)  # the others would see what this one writes
+    else:
         watch = Watch()
-    _require_folder(out, resume)
     task = _task(config, model, stimuli, validation)
     settings = config.model_dump(mode="json")
     checkpoint = last_checkpoint(out / "checkpoints", settings, watch.say) if resume else None
@@ -157,12 +158,12 @@ def _task(
         raise MetamersError(f"batch_size {config.batch_size} is more than the {len(images)} stimuli; lower it")
     if config.batch_size < config.processes:
         raise MetamersError(f"batch_size {config.batch_size} is less than the {config.processes} processes; raise it")
-    labelled = labelled_images(images, loaded, classes)
+    labeled = labeled_images(images, loaded, classes)
     _require_within(config, loaded)
     return Task(
         loaded,
-        labelled,
-        None if validation is None else labelled_images(validation, loaded, classes),
+        labeled,
+        None if validation is None else labeled_images(validation, loaded, classes),
         weights_to_train(loaded, config.frozen),
     )
 

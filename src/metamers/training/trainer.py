@@ -26,7 +26,7 @@ from metamers.training.attacks import Attack, Logits, strongest
 from metamers.training.augmentation import augmented
 from metamers.training.checkpoints import Checkpoint, save_checkpoint
 from metamers.training.config import Adversarial, RandomPerturbation, TrainingConfig
-from metamers.training.images import LabelledImages
+from metamers.training.images import LabeledImages
 from metamers.training.processes import Processes
 from metamers.training.random_perturbation import randomly_perturbed
 from metamers.training.schedules import rates
@@ -46,8 +46,8 @@ class Task:
     """A model whose network is to be trained, and on what. `weights` names those that are trained."""
 
     model: StagedModel
-    images: LabelledImages
-    validation: LabelledImages | None
+    images: LabeledImages
+    validation: LabeledImages | None
     weights: tuple[str, ...]
 
 
