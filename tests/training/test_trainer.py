@@ -13,6 +13,7 @@ from metamers.errors import MetamersError
 from metamers.models import StagedModel
 from metamers.training import Watch, train
 from metamers.training import trainer as trainer_module
+from metamers.training.processes import OneProcess
 
 ADVERSARIAL = {"kind": "adversarial", "norm": "l2", "eps": 0.5}
 RANDOM = {"kind": "random_perturbation", "norm": "linf", "eps": "8/255"}
@@ -297,3 +298,17 @@ def test_bad_input(halves, small, tmp_path, changes, error):
         train(config(**changes), tmp_path / "a", model=small, stimuli=halves)
     assert error in str(raised.value)
     assert not (tmp_path / "a").exists()
+
+
+def test_what_the_first_process_has_written_does_not_stop_the_others(halves, small, tmp_path, monkeypatch):
+    from metamers.training import run
+
+    class Second(OneProcess):
+        rank = 1
+
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(MetamersError, match="holds a training already"):
+        train(config(epochs=1), tmp_path, model=small, stimuli=halves)
+    monkeypatch.setattr(run, "_processes", lambda config: Second(small.device))
+    train(config(epochs=1), tmp_path, model=small, stimuli=halves)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
