@@ -1,8 +1,9 @@
 """What is studied: networks with ordered stages."""
 
 from metamers.models.bundled import describe_bundled
+from metamers.models.cochleagram import Cochleagram
 from metamers.models.sources import SOURCES, load_model
 from metamers.models.staged import StagedModel
 from metamers.models.stages import StageInfo
 
-__all__ = ["SOURCES", "StageInfo", "StagedModel", "describe_bundled", "load_model"]
+__all__ = ["SOURCES", "Cochleagram", "StageInfo", "StagedModel", "describe_bundled", "load_model"]
