@@ -43,18 +43,18 @@ def test_gradients_of_fast_are_nearly_those_of_exact():
     gradients = []
     for mode in ("exact", "fast"):
         x = speech_like(20_000, 20_000).requires_grad_()
-        Cochleagram(sample_rate=20_000, mode=mode)(x).square().sum().backward()
-        gradients.append(x.grad.flatten())
-    assert torch.cosine_similarity(*gradients, dim=0) > 0.999
+        (gradient,) = torch.autograd.grad(Cochleagram(sample_rate=20_000, mode=mode)(x).square().sum(), x)
+        gradients.append(gradient.flatten())
+    assert torch.cosine_similarity(gradients[0], gradients[1], dim=0) > 0.999
 
 
 @pytest.mark.parametrize("mode", ["exact", "fast"])
 def test_gradients_are_finite_in_silence(mode):
     x = torch.zeros(2, 4_000, requires_grad=True)
     coch = Cochleagram(sample_rate=20_000, mode=mode)(x)
-    coch.sum().backward()
+    (gradient,) = torch.autograd.grad(coch.sum(), x)
     assert torch.isfinite(coch).all()
-    assert torch.isfinite(x.grad).all()
+    assert torch.isfinite(gradient).all()
 
 
 def test_a_tone_lies_at_its_frequency():
@@ -83,9 +83,8 @@ def test_lengths_take_turns():
 
 def test_compression_limits_the_slope():
     x = torch.tensor([-1.0, 0.0, 1e-6, 1.0], requires_grad=True)
-    compress(x).sum().backward()
-    assert x.grad[:3].tolist() == [5.0, 5.0, 5.0]
-    assert x.grad[3] == pytest.approx(0.3)
+    (gradient,) = torch.autograd.grad(compress(x).sum(), x)
+    assert gradient.tolist() == pytest.approx([5.0, 5.0, 5.0, 0.3])
 
 
 @pytest.mark.parametrize(
