@@ -11,8 +11,9 @@ from torch.nn import functional as F
 import metamers
 from benchmarks.published import load_case, load_null
 from metamers.matching import Representation
+from metamers.models import fit_to_model
 from metamers.study import ModelTask, Settings, run_local
-from metamers.synthesis import fit_to_model, recipe_named
+from metamers.synthesis import recipe_named
 
 IMAGES = 16
 TIMED_STEPS = 200

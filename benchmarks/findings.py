@@ -17,10 +17,12 @@ from benchmarks.__main__ import table
 from benchmarks.published import commit, real_data
 from metamers.analysis.bootstrap import counts, interval, resample_weights
 from metamers.matching import Representation
+from metamers.models import fit_to_model
 from metamers.observers import recognize
 from metamers.store import Store, build_tables
 from metamers.study import ModelTask, Settings, run_local
-from metamers.synthesis import Recipe, fit_to_model, recipe_named
+from metamers.synthesis import Recipe, recipe_named
+from metamers.training import robustness_curve
 
 PAGE = Path(__file__).parent.parent / "docs" / "findings.md"
 RUNS = Path("runs/findings")
@@ -32,8 +34,18 @@ CIFAR = {
     "cifar_robust_cnn_a_mix": ("net.3", "output"),
 }
 CIFAR_OBSERVERS = ("cifar_resnet20", "cifar_resnet56", "cifar_mlperf_resnet8")
+PICTO = {
+    "picto-resnet": "standard",
+    "picto-resnet-l2": "adversarial, L2 1.0",
+    "picto-resnet-linf": "adversarial, Linf 4/255",
+    "picto-resnet-random": "random perturbations, L2 1.0",
+    "picto-resnet-lowpass": "standard, low-pass pooling",
+}
+PICTO_STAGES = ("layer4", "output")
+PICTO_OBSERVERS = ("picto-resnet-b", "picto-alexnet")
+ATTACKED, N_ATTACKED = (0.0, 0.25, 0.5, 1.0, 2.0), 512
 FIRST_AND_ROBUST = ("cifar_resnet20", "cifar_robust_resnet_2b2_sadv8")
-ADAM = Recipe("adam", optimizer="adam", steps=400)
+ADAM = recipe_named("adam")
 FAST = recipe_named("fast")
 SHORT = recipe_named("feather2023-scaled").with_options(name="feather2023-scaled-short", halve_every=250, steps=2000)
 """The published recipe with a twelfth of its steps."""
@@ -69,6 +81,21 @@ def cifar(recipe: Recipe, names: Sequence[str] = tuple(CIFAR)) -> Comparison:
     )
 
 
+def pictograms(
+    recipe: Recipe, names: Sequence[str], part: str = "", n: int = 128, seeds: tuple[int, ...] = (0, 1, 2)
+) -> Comparison:
+    """Bundled nets and test pictograms. The observers were trained apart, without perturbations."""
+    return Comparison(
+        f"pictograms{part}-{recipe.name}",
+        {metamers.load_model(f"bundled:{name}"): PICTO_STAGES for name in names},
+        [metamers.load_model(f"bundled:{name}") for name in PICTO_OBSERVERS],
+        metamers.load_stimuli(f"bundled:pictograms?split=test&n={n}&seed=3"),
+        metamers.load_stimuli("bundled:pictograms?split=test&n=1000&seed=1"),
+        seeds,
+        recipe,
+    )
+
+
 def responses(comparison: Comparison) -> dict[str, pd.DataFrame]:
     """Make the metamers and show them, as far as that is not done; the run's tables."""
     tasks = []
@@ -82,7 +109,9 @@ def responses(comparison: Comparison) -> dict[str, pd.DataFrame]:
         command="python -m benchmarks.findings",
         progress=lambda done, total, what: say(f"{done:.1f} of {total:.0f} batches: {what}"),
     )
-    for model in (*comparison.generators, *comparison.observers):
+    for model in comparison.generators:
+        recognize(store, model, of=(model.name,))
+    for model in comparison.observers:
         recognize(store, model)
     return build_tables(Store(store.folder))
 
@@ -144,17 +173,21 @@ def ratios(table: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> list[dict[s
     return rows
 
 
-def section(comparison: Comparison, pairs: Sequence[tuple[str, str]]) -> str:
-    """What a comparison found, as Markdown."""
+def section(comparisons: Sequence[Comparison], pairs: Sequence[tuple[str, str]]) -> str:
+    """What comparisons that differ in their generating models alone found, as Markdown."""
+    comparison = comparisons[0]
     names = [model.name for model in comparison.observers]
-    found = recognized(responses(comparison), names)
+    found = pd.concat([recognized(responses(each), names) for each in comparisons], ignore_index=True)
     rows: list[dict[str, object]] = [
         {str(key): shown_share(value) for key, value in row.items() if key not in ("draws", "low", "high")}
         | {"95 % interval": f"{row['low']:.2f} to {row['high']:.2f}"}
         for row in found.to_dict("records")
     ]
-    n, seeds, recipe = len(comparison.stimuli), len(comparison.seeds), comparison.recipe
-    return f"""{n} references, {seeds} seed(s); recipe `{recipe.name}` ({recipe.optimizer}, {recipe.steps} steps).
+    n, recipe = len(comparison.stimuli), comparison.recipe
+    seeds = ", ".join(
+        f"{len(each.seeds)} seed(s) for {', '.join(m.name for m in each.generators)}" for each in comparisons
+    )
+    return f"""{n} references; {seeds}; recipe `{recipe.name}` ({recipe.optimizer}, {recipe.steps} steps).
 
 {table(rows, ("model", "stage", "passed", *names, "mean", "95 % interval", "of_right"))}
 
@@ -179,9 +212,15 @@ def say(text: str) -> None:
 
 def main() -> None:
     """Make what is missing, and write the page."""
-    pairs = [(robust, standard) for robust in list(CIFAR)[2:] for standard in list(CIFAR)[:2]]
-    parts = [section(cifar(recipe), pairs) for recipe in (ADAM, FAST)]
-    parts.append(section(cifar(SHORT, FIRST_AND_ROBUST), [FIRST_AND_ROBUST[::-1]]))
+    cifar_pairs = [(robust, standard) for robust in list(CIFAR)[2:] for standard in list(CIFAR)[:2]]
+    cifar_parts = [section([cifar(recipe)], cifar_pairs) for recipe in (ADAM, FAST)]
+    cifar_parts.append(section([cifar(SHORT, FIRST_AND_ROBUST)], [FIRST_AND_ROBUST[::-1]]))
+    standard, adversarial, linf, random, lowpass = PICTO
+    more = pictograms(ADAM, (linf, lowpass), "-more", seeds=(0,))
+    fewer = [pictograms(recipe, (standard, adversarial), n=32, seeds=(0,)) for recipe in (FAST, SHORT)]
+    picto_pairs = [(name, standard) for name in (adversarial, linf, random, lowpass)] + [(adversarial, random)]
+    picto_parts = [section([pictograms(ADAM, (standard, adversarial, random)), more], picto_pairs)]
+    picto_parts += [section([few], [(adversarial, standard)]) for few in fewer]
     PAGE.write_text(
         f"""# Findings
 
@@ -189,17 +228,42 @@ Written by `python -m benchmarks.findings` at commit {commit()}: are the metamer
 recognized more often by nets that were not trained so? Proportions named right, over the metamers that passed
 verification; a net does not count as an observer of its own metamers. `mean` is over the observers, with its 95 %
 interval from resampling references; `of_right` is the same over the references that the generating net itself names
-right. A `ratio` is that of two means. Chance is 0.10.
-
-## CIFAR-10, nets of others
+right. A `ratio` is that of two means.
 
 How a metamer is sought decides how often it is recognized, at these late stages as much as how the net was trained:
 a search that changes few pixels of its start ends at another metamer than one that changes all. So recipes are
 compared here, too.
 
-{chr(10).join(parts)}""",
+## Pictograms, the bundled nets
+
+{chr(10).join(f"- `{name}`: {what}" for name, what in PICTO.items())}
+
+The observers were trained apart from these, without perturbations. Chance is 0.06.
+
+{table(robustness(), ("model", *map(str, ATTACKED)))}
+
+Accuracy over the eps of an L2 attack (20 steps of projected gradient descent, {N_ATTACKED} test pictograms).
+
+{chr(10).join(picto_parts)}
+## CIFAR-10, nets of others
+
+Chance is 0.10.
+
+{chr(10).join(cifar_parts)}""",
         encoding="utf-8",
     )
+
+
+def robustness() -> list[dict[str, object]]:
+    """A row for each bundled net: its accuracy over the eps `ATTACKED`."""
+    stimuli = metamers.load_stimuli(f"bundled:pictograms?split=test&n={N_ATTACKED}&seed=2")
+    rows: list[dict[str, object]] = []
+    for name in (*PICTO, *PICTO_OBSERVERS):
+        model = metamers.load_model(f"bundled:{name}")
+        say(f"attack on {name}")
+        curve = robustness_curve(model, stimuli, eps=ATTACKED, steps=20, n_images=N_ATTACKED, seeds=(0,))
+        rows.append({"model": name, **dict(zip(map(str, ATTACKED), curve.accuracy[0], strict=True))})
+    return rows
 
 
 if __name__ == "__main__":

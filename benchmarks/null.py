@@ -5,7 +5,7 @@ import time
 
 from benchmarks.published import load_case, load_null
 from metamers.matching import Representation, null_distribution
-from metamers.synthesis import fit_to_model
+from metamers.models import fit_to_model
 
 IMAGES = 4000
 PAIRS = 1_000_000

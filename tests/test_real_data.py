@@ -11,10 +11,11 @@ import metamers
 from metamers.errors import MetamersError
 from metamers.labels import label_space
 from metamers.matching import Representation
+from metamers.models import fit_to_model
 from metamers.observers import model_observer, recognize
 from metamers.store import Store, build_tables
 from metamers.study import ModelTask, Settings, run_local
-from metamers.synthesis import fit_to_model, recipe_named
+from metamers.synthesis import recipe_named
 
 DATA = Path(os.environ.get("METAMERS_REAL_DATA", ""))
 pytestmark = pytest.mark.skipif(

@@ -114,7 +114,7 @@ def test_cheap_mistakes_show_before_any_image_is_decoded(refused, monkeypatch):
 def test_a_folder_without_images(refused):
     Path("empty").mkdir()
     Path("empty/readme.txt").write_text("nothing here")
-    assert "'empty' has no images (it has .txt files); give one with PNG" in refused(stimuli="empty")
+    assert "'empty' has no images or sounds (it has .txt files); give one with PNG" in refused(stimuli="empty")
 
 
 def spoiled(kind: str, path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from metamers.cli import demo as demo_module
 from metamers.cli.output import progress
+from metamers.models.bundled import BUNDLED
 
 OUT = ("--out", "run", "--no-report", "--json")
 NET = ("make", "nets.py:net", "--stage", "1", "--set", "steps=20")
@@ -187,7 +189,7 @@ def test_stages(cli):
 
 def test_models(cli):
     said = cli("models", "--json").json
-    assert {card["name"] for card in said["bundled"]} == {"picto-resnet", "picto-resnet-b", "picto-alexnet"}
+    assert [card["name"] for card in said["bundled"]] == list(BUNDLED)
     listed = cli("models").out
     assert "bundled:picto-alexnet" in listed
     assert "FILE.py:FUNCTION[:ARGUMENT]" in listed
@@ -196,6 +198,7 @@ def test_models(cli):
 def test_demo(cli, monkeypatch):
     monkeypatch.setattr(demo_module, "STAGES", {"picto-resnet": ("relu",), "picto-alexnet": ("features.1",)})
     monkeypatch.setattr(demo_module, "STIMULI", "bundled:pictograms?n=2")
+    monkeypatch.setattr(demo_module, "ATTACKED", "bundled:pictograms?n=4")
     monkeypatch.setattr(demo_module, "NULL_STIMULI", "bundled:pictograms?n=60&seed=1")
     monkeypatch.setattr(demo_module, "STEPS", 50)
     ended = cli("demo", "--json")
@@ -204,8 +207,17 @@ def test_demo(cli, monkeypatch):
     assert Path("runs/demo/report.html").is_file()
     with Path("runs/demo/tables/responses.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {row["observer"] for row in rows} == {"picto-resnet", "picto-alexnet"}
-    assert len(rows) == 2 * (4 + 2)
+    answers = Counter((row["observer"], row["model"]) for row in rows)
+    ours = {("picto-resnet", "picto-resnet"), ("picto-alexnet", "picto-alexnet"), ("picto-alexnet", "picto-resnet")}
+    observers = ("picto-resnet", "picto-resnet-b", "picto-alexnet")
+    assert answers == dict.fromkeys(
+        {*ours, ("picto-resnet-b", "picto-resnet"), ("picto-resnet-b", "picto-alexnet")}
+        | {(name, "") for name in observers},
+        2,
+    )
+    with Path("runs/demo/tables/robustness.csv").open() as file:
+        attacks = {(row["model"], float(row["eps"])) for row in csv.DictReader(file)}
+    assert attacks == {("picto-resnet", 0.5), ("picto-resnet", 1.0), ("picto-alexnet", 0.5), ("picto-alexnet", 1.0)}
 
 
 def test_help_and_version(cli):

@@ -10,12 +10,12 @@ from torch import nn
 from metamers.errors import MetamersError
 from metamers.labels import LabelSpace
 from metamers.matching import Representation, decide
-from metamers.models import StagedModel
+from metamers.models import StagedModel, fit_to_model
 from metamers.observers import ModelObserver, model_observer, recognize, require_scored, shown
 from metamers.stimuli import StimulusSet, read_image
 from metamers.store import Cell, Store, build_tables
 from metamers.study import ModelTask, Settings, run_local
-from metamers.synthesis import fit_to_model, recipe_named
+from metamers.synthesis import recipe_named
 from metamers.synthesis.metamers import start_signals
 
 CLASSES = ("cat", "cup", "sun")
@@ -67,6 +67,15 @@ def test_the_table_of_responses(tmp_path):
     known = table[table.label != "horse"]
     assert (known.correct == (known.label == known.response)).all()
     assert table[table.label == "horse"].correct.isna().all()
+
+
+def test_metamers_of_some_models_are_shown(tmp_path):
+    store = run(tmp_path / "run", [model(), model("other", seed=1)], stimuli())
+    assert recognize(store, model(), of=("net",)) == 3 + 2 * 3
+    assert set(responses(store).model.dropna()) == {"net"}
+    assert recognize(store, model(), of=()) == 0
+    assert recognize(store, model()) == 2 * 3
+    assert set(responses(store).model.dropna()) == {"net", "other"}
 
 
 def refuse(*_):
@@ -177,7 +186,7 @@ def test_the_start_is_shown_as_it_was_and_once(tmp_path):
     assert len(starts) == 3 + 3  # color and gray; not for each stage
     (cell,) = (c for b in store.batches() for c in b["cells"] if starts[0]["cell"] == f"start/{c['cell']}")
     key = Cell(*(cell[name] for name in ("model", "stage", "recipe", "reference", "seed")))
-    expected = start_signals(recipe_named("fast"), [key], (3, 8, 8), None)[0]
+    expected = start_signals(recipe_named("fast"), [key], (3, 8, 8), None, kind="image")[0]
     pixels = torch.from_numpy(read_image(store.path(starts[0]["file"]))).permute(2, 0, 1)
     assert torch.equal(pixels, (expected * 255).round().to(torch.uint8))
     assert recognize(store, model(), controls=["start", "reference"]) == 6 + 6 + 2 * 2 * 3

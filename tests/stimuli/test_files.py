@@ -82,16 +82,16 @@ def test_a_folder_without_images_says_what_it_has(tmp_path: Path) -> None:
     (tmp_path / "a.csv").touch()
     (tmp_path / "b.GIF").touch()
     (tmp_path / "._c.png").touch()
-    with pytest.raises(MetamersError, match=r"has no images \(it has .csv, .gif files\); give one with PNG"):
+    with pytest.raises(MetamersError, match=r"has no images or sounds \(it has .csv, .gif files\); give one with PNG"):
         FolderFiles(tmp_path)
 
 
 def test_an_empty_folder_and_archive_are_refused(tmp_path: Path) -> None:
     zipfile.ZipFile(tmp_path / "x.zip", "w").close()
-    with pytest.raises(MetamersError, match=r"archive '.*x.zip' has no images; give one with PNG"):
+    with pytest.raises(MetamersError, match=r"archive '.*x.zip' has no images or sounds; give one with PNG"):
         ZipFiles(tmp_path / "x.zip")
     (tmp_path / "x.zip").unlink()
-    with pytest.raises(MetamersError, match=r"folder '.*' has no images; give one with PNG"):
+    with pytest.raises(MetamersError, match=r"folder '.*' has no images or sounds; give one with PNG"):
         FolderFiles(tmp_path)
 
 

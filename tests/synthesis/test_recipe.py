@@ -13,14 +13,28 @@ def own_penalty(x):
 
 
 def test_recipes_are_found_by_name_and_survive_being_given():
-    assert set(RECIPES) == {"fast", "feather2023", "feather2023-scaled", "hmax"}
-    for name, recipe in RECIPES.items():
-        assert recipe.name == name
-        assert recipe_named(name) is recipe_named(recipe) is recipe
+    both = {"fast", "adam", "feather2023", "feather2023-scaled"}
+    assert {kind: set(recipes) for kind, recipes in RECIPES.items()} == {
+        "image": both | {"hmax"},
+        "sound": both | {"spectemp"},
+    }
+    for kind, recipes in RECIPES.items():
+        for name, recipe in recipes.items():
+            assert recipe.name == name
+            assert recipe_named(name, kind) is recipe_named(recipe) is recipe
+
+
+def test_searches_for_sounds_start_from_less_noise():
+    assert {name: recipe.start_std for name, recipe in RECIPES["sound"].items()} == {
+        **dict.fromkeys(("fast", "adam", "feather2023", "feather2023-scaled"), 1e-7),
+        "spectemp": 1e-5,
+    }
 
 
 def test_an_unknown_recipe_is_told_with_the_nearest():
-    with pytest.raises(MetamersError, match=r"no recipe 'feather'; choose one of fast, .*did you mean 'feather2023'"):
+    with pytest.raises(
+        MetamersError, match=r"no recipe 'feather' for images; choose one of fast, .*did you mean 'feather2023'"
+    ):
         recipe_named("feather")
 
 

@@ -12,7 +12,7 @@ from metamers.store import Cell
 from metamers.synthesis import Recipe, engine, recipe_named, synthesize, units
 from metamers.synthesis.engine import search
 from metamers.synthesis.starts import cell_seed
-from metamers.synthesis.units import Matched, Units, matched_units, random_single, units_of
+from metamers.synthesis.units import Matched, Units, coarse_to_fine, matched_units, random_single, units_of
 
 BLOCK = Representation(("block",))
 SHORT = {"halve_every": 10, "steps": 30}
@@ -57,6 +57,18 @@ def test_one_unit_or_one_block_is_all():
     short = random_single(recipe.with_options(steps=60, halve_every=30), Units((7, 7)), torch.Generator())
     assert sorted(short) == [0, 30]
     assert short[30] is None
+
+
+def test_filters_join_from_coarse_to_fine():
+    recipe = recipe_named("spectemp", "sound")
+    modulations = ((0.0, 0.0), (0.0, 2.0), (0.5, 0.5), (-1.0, 0.125), (8.0, 0.0), (64.0, 2.0), (-64.0, 1.0))
+    chosen = coarse_to_fine(recipe, Units((3,) * 7, modulations), torch.Generator())
+    assert sorted(chosen) == [b + s for b in range(0, 21_000, 3000) for s in range(0, 2800, 400)] + [21_000]
+    masks = [mask for step, mask in sorted(chosen.items()) if step < 3000 and mask is not None]
+    kept = [[i for i, one in enumerate(mask.tolist()) if one] for mask in masks]
+    assert kept == [[0, 1, 4], [0, 1, 2, 4], [0, 1, 2, 3, 4], *[[0, 1, 2, 3, 4]] * 2, [0, 1, 2, 3, 4, 6], [*range(7)]]
+    assert chosen[21_000] is None
+    assert coarse_to_fine(recipe, Units((3,) * 7), torch.Generator()) == {0: None}
 
 
 def published_loop(net, reference, start, recipe, mask_at):

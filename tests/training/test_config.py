@@ -10,7 +10,7 @@ from metamers.training import TrainingConfig
 from metamers.training.bundled import bundled_recipe
 
 
-@pytest.mark.parametrize("name", [*NAMES, *(f"picto-resnet-{kind}" for kind in ("l2", "linf", "random", "lowpass"))])
+@pytest.mark.parametrize("name", NAMES)
 def test_bundled_recipes_are_whole(name):
     recipe = read_config(bundled_recipe(name), TrainingConfig)
     assert TrainingConfig.model_validate(recipe.model_dump(mode="json")) == recipe

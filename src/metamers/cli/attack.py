@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from metamers.models import StagedModel
     from metamers.stimuli import StimulusSet
-    from metamers.store import Store
+    from metamers.store import Record, Store
     from metamers.training import Attack, RobustnessCurve
 
 PICTOGRAMS = "bundled:pictograms?split=test&n=2048&seed=2"
@@ -103,13 +103,14 @@ def attack(
     folder = out or Path("runs/attacks") / slug(f"{'+'.join(names)}-{norm}")
     require_outside(folder, source)
     shown = load_stimuli(source, **asdict(labels or Labels()))
-    curves = []
+    settings = {"eps": sizes, "n_images": images, "seeds": seed or SEEDS, "batch_size": batch_size}
+    found = []
     with progress() as update:
-        for i, (name, each) in enumerate(zip(names, loaded, strict=True)):
-            settings = {"eps": sizes, "n_images": images, "seeds": seed or SEEDS, "batch_size": batch_size}
-            report = partial(_report, update, name, i, len(loaded))
-            curves.append(_curve(each, shown, chosen, settings, report))
-    return _finish(dict(zip(names, curves, strict=True)), loaded, chosen, source, folder, store, json)
+        for i, each in enumerate(loaded):
+            report = partial(report_attack, update, each.name, i, len(loaded))
+            entry, table = measured(each, shown, chosen, settings, report)
+            found.append((entry | {"stimuli": source}, table))
+    return _finish(found, folder, store, json)
 
 
 def _length(option: str, text: str | None) -> float | None:
@@ -138,58 +139,48 @@ def _name(model: "StagedModel", store: "Store | None") -> str:
     return model.name
 
 
-def _report(update: Update, name: str, i: int, n: int, done: float, total: float) -> None:
+def report_attack(update: Update, name: str, i: int, n: int, done: float, total: float) -> None:
+    """Progress of the attack on the i-th of n models."""
     update(i * total + done, n * total, f"attacked: {name}")
 
 
-def _curve(
+def measured(
     model: "StagedModel", stimuli: "StimulusSet", attack: "Attack", settings: dict[str, Any], report: Any
-) -> "RobustnessCurve":
-    from metamers.synthesis import fit_to_model
+) -> "tuple[Record, pd.DataFrame]":
+    """What is found of one model, its values over eps as lists, and as the table that `analyze` takes."""
+    from metamers.analysis import robustness_table
+    from metamers.models import fit_to_model
     from metamers.training import robustness_curve
 
     options = {key: value for key, value in asdict(attack).items() if key != "eps"}
     fitted_model, fitted = fit_to_model(model, stimuli)
-    return robustness_curve(fitted_model, fitted, progress=report, **options, **settings)
+    curve = robustness_curve(fitted_model, fitted, progress=report, **options, **settings)
+    table = robustness_table(model.name, attack.norm, curve.eps, curve.accuracy, curve.n_images, curve.n_different)
+    entry = _entry(model, curve, attack, table)
+    return entry, table
 
 
-def _finish(
-    curves: "dict[str, RobustnessCurve]",
-    models: "Sequence[StagedModel]",
-    attack: "Attack",
-    stimuli: str,
-    folder: Path,
-    store: "Store | None",
-    json: bool,
-) -> int:
+def _finish(found: "list[tuple[Record, pd.DataFrame]]", folder: Path, store: "Store | None", json: bool) -> int:
     """Write the table, the record and the figure, say the accuracies, and give the exit code."""
     import pandas as pd
 
-    from metamers.analysis import robustness_table
     from metamers.report.drawing import write_figure
     from metamers.report.robustness import robustness_figure
     from metamers.store import write_json, write_whole
 
-    tables = {
-        name: robustness_table(name, attack.norm, curve.eps, curve.accuracy, curve.n_images, curve.n_different)
-        for name, curve in curves.items()
-    }
-    found = [
-        {**_entry(model, curve, attack, tables[name]), "model": name, "stimuli": stimuli}
-        for (name, curve), model in zip(curves.items(), models, strict=True)
-    ]
-    table = pd.concat(tables.values(), ignore_index=True)
+    entries = [entry for entry, _ in found]
     files = {key: str(folder / name) for key, name in _FILES.items()}
-    summary = {**(found[0] if len(found) == 1 else {"models": found}), **files}
+    summary = {**(entries[0] if len(entries) == 1 else {"models": entries}), **files}
+    table = pd.concat([table for _, table in found], ignore_index=True)
     write_whole(folder / _FILES["table"], table.to_csv(index=False, lineterminator="\n").encode())
     title = "Accuracy over the size of adversarial perturbations"
     write_figure(folder, "curve", title, partial(robustness_figure, table))
     if store is not None:
         summary["run"] = str(store.folder)
-        for entry in found:
-            _store(store, entry, tables[entry["model"]])
+        for entry, of_one in found:
+            store_robustness(store, entry, of_one)
     write_json(folder / _FILES["record"], summary)
-    for note in dict.fromkeys(note for entry in found for note in entry["notes"]):
+    for note in dict.fromkeys(note for entry in entries for note in entry["notes"]):
         say_note(note)
     if json:
         give_json(summary)
@@ -225,7 +216,7 @@ def _entry(model: "StagedModel", curve: "RobustnessCurve", attack: "Attack", tab
     }
 
 
-def _store(store: "Store", entry: dict[str, Any], table: "pd.DataFrame") -> None:
+def store_robustness(store: "Store", entry: dict[str, Any], table: "pd.DataFrame") -> None:
     """In place of what the run holds of this model and norm; without eps 0, which is no attack."""
     from metamers.store import build_tables, record_id
 

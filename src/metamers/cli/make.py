@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from metamers.cli.options import Count, Device, InputSize, Json, Labels, Weights, parse_settings, parse_size
+from metamers.cli.options import Count, Device, InputSize, Json, Labels, Sounds, Weights, parse_settings, parse_size
 from metamers.cli.output import give_json, progress, say, say_note
 from metamers.errors import MetamersError
 
@@ -37,6 +37,7 @@ def make(
     seed: Annotated[list[int] | None, Several] = None,
     limit: Count | None = None,
     labels: Labels | None = None,
+    sounds: Sounds | None = None,
     weights: Weights = None,
     input_size: InputSize = None,
     batch_size: Count = 16,
@@ -56,7 +57,7 @@ def make(
     stage
         Where to match: names or patterns as `metamers stages MODEL` lists them, `all`, or A+B for two at once.
     stimuli
-        A folder, zip archive, npz file (X uint8 [N, H, W, C], y), image, or bundled:pictograms?n=16.
+        A folder, zip archive, npz file (X uint8 [N, H, W, C], y), image, sound, or bundled:pictograms?n=16.
     out
         The folder of the run.
     null_stimuli
@@ -64,7 +65,7 @@ def make(
     null_pairs
         Pairs in the null distribution (fewer where the set has no more).
     recipe
-        fast, feather2023, feather2023-scaled or hmax (for builtin:hmax).
+        fast, adam, feather2023, feather2023-scaled, hmax (for builtin:hmax) or spectemp (for builtin:spectemp).
     set_
         Change the recipe: FIELD=VALUE, e.g. steps=400 optimizer=adam start=pink penalty=total_variation.
     objective
@@ -83,31 +84,35 @@ def make(
         Exit with 1 when a cell did not pass.
     """
     from metamers.matching import AboveNull, Representation, SameDecision
-    from metamers.models import load_model
+    from metamers.models import fit_to_model, load_model
     from metamers.models.devices import parse_device
     from metamers.observers import recognize
     from metamers.stimuli import load_stimuli
     from metamers.store import Store, build_tables
     from metamers.study import ModelTask, Settings, run_local
-    from metamers.synthesis import fit_to_model, recipe_named
+    from metamers.synthesis import RECIPES, recipe_named
 
     # From the cheapest check to the dearest: pixels are decoded last.
-    chosen = recipe_named(recipe).with_options(**parse_settings(set_ or []))
+    changes = parse_settings(set_ or [])
+    recipe_named(recipe, "sound" if recipe in RECIPES["sound"] else "image").with_options(**changes)
     criterion, size = AboveNull(quantile=quantile), parse_size(input_size)
     Representation(("output",), summary=objective)
     parse_device(device)
     require_outside(out, stimuli, null_stimuli)
     Store(out).require_free()
-    images = load_stimuli(stimuli, **asdict(labels or Labels()), limit=limit)
-    null = None if null_stimuli is None else load_stimuli(null_stimuli)
-    loaded = load_model(model, weights=weights, input_size=size, device=device)
+    as_sounds = asdict(sounds or Sounds())
+    images = load_stimuli(stimuli, **asdict(labels or Labels()), limit=limit, **as_sounds)
+    null = None if null_stimuli is None else load_stimuli(null_stimuli, **as_sounds)
+    loaded = load_model(
+        model, weights=weights, input_size=size, kind=images.kind, sample_rate=images.sample_rate, device=device
+    )
     loaded, images = fit_to_model(loaded, images)
+    chosen = recipe_named(recipe, loaded.kind).with_options(**changes)
     representations = tuple(Representation(stages, summary=objective) for stages in _stages(loaded, stage))
     if loaded.has_decision:
         criterion &= SameDecision()
     if null is not None:
-        assert loaded.input_size is not None
-        null = null.fit(loaded.input_size, loaded.channels)
+        _, null = fit_to_model(loaded, null)
         null.check()
     images.check()
     settings = Settings(chosen, criterion, tuple(dict.fromkeys(seed or [0])), null, null_pairs, batch_size)

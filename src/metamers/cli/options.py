@@ -32,6 +32,16 @@ class Labels:
     label_pattern: Annotated[str | None, Parameter(help="The label within file names: '{label}_*'.")] = None
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Sounds:
+    """How sounds are brought to what a model takes."""
+
+    rate: Annotated[int | None, Parameter(help="Sounds: samples per second; others are resampled.")] = None
+    seconds: Annotated[float | None, Parameter(help="Sounds: keep the middle so many, or pad with silence.")] = None
+    rms: Annotated[float | None, Parameter(help="Sounds: set each to this level (full scale is 1).")] = None
+
+
 def parse_settings(settings: list[str]) -> dict[str, Any]:
     """FIELD=VALUE pairs, the values of the types of the recipe's fields.
 

@@ -65,9 +65,10 @@ def recognize(
         option = "--weights" if weights else "--input-size"
         raise MetamersError(f"{option} is for one model; call `metamers recognize` once for each")
     space, store = label_space(labels), Store.open(run)
+    kind = {key: store.study()["models"][0][key] for key in ("kind", "sample_rate")}
     observers: dict[str, ModelObserver] = {}
     for spec in by:
-        model = load_model(spec, weights=weights, input_size=parse_size(input_size), device=device)
+        model = load_model(spec, weights=weights, input_size=parse_size(input_size), device=device, **kind)
         observer = model_observer(store, model, space, decision, beside=observers.values())
         require_scored(store, observer)
         if observer.name in observers:

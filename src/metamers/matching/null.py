@@ -14,7 +14,7 @@ from torch import Tensor
 from metamers.errors import MetamersError
 from metamers.matching.measures import MEASURES, average_ranks, standardize, wide
 from metamers.matching.representation import Representation, represent
-from metamers.models import StagedModel
+from metamers.models import StagedModel, fitted
 from metamers.stimuli import StimulusSet
 
 MIN_OWN = 200
@@ -103,7 +103,7 @@ def null_distribution(
     are used where the set has no more. Raises MetamersError where no pair has a defined measure.
     """
     if model.input_size is not None and (stimuli.size, stimuli.channels) != (model.input_size, model.channels):
-        stimuli = stimuli.fit(model.input_size, model.channels)
+        stimuli = fitted(stimuli, model)
     usable = different(stimuli)
     n_images, n_constant = len(usable), 0
     pairs = min(pairs, math.comb(n_images, 2))

@@ -6,9 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
 from metamers.errors import MetamersError
 from metamers.matching.criterion import Criterion
 from metamers.matching.match import judge, match
@@ -16,7 +13,7 @@ from metamers.matching.measures import MEASURES
 from metamers.matching.null import NullDistribution
 from metamers.matching.representation import Representation
 from metamers.models import StagedModel, load_model
-from metamers.stimuli import read_image
+from metamers.stimuli.written import read_signals
 from metamers.store import Record, Store, matches, read_json, sha256
 
 if TYPE_CHECKING:
@@ -103,7 +100,7 @@ def _verify_batch(
         model = models(batch["model"])
         null = None if null_file is None else NullDistribution.from_json(read_json(store.path(null_file)))
         representation = Representation.from_json(batch["representation"])
-        signals, references = (_read([store.path(row[k]) for row in intact]) for k in ("file", "reference_file"))
+        signals, references = (read_signals([store.path(row[k]) for row in intact]) for k in ("file", "reference_file"))
         criterion = Criterion.from_json(batch["criterion"])
         judged = judge(match(model, representation, references, signals), criterion, null)
         for row, judgement in zip(intact, judged, strict=True):
@@ -128,7 +125,8 @@ def _models(study: Record, given: Mapping[str, StagedModel], device: str) -> Cal
                 f"model {name!r} was given as a Python object; verify in Python: metamers.verify(run, models=[model])"
             )
         else:
-            model = load_model(entry["spec"], weights=entry["weights"], input_size=size, device=device)
+            kind = {"kind": entry["kind"], "sample_rate": entry["sample_rate"]}
+            model = load_model(entry["spec"], weights=entry["weights"], input_size=size, device=device, **kind)
         if model.weights_hash() != entry["weights_hash"]:
             raise MetamersError(f"model {name!r}: its weights have changed since the run was made; restore them")
         return model
@@ -138,11 +136,3 @@ def _models(study: Record, given: Mapping[str, StagedModel], device: str) -> Cal
 
 def _is_intact(path: Path, digest: str) -> bool:
     return path.is_file() and sha256(path.read_bytes()) == digest
-
-
-def _read(paths: list[Path]) -> Tensor:
-    images = [read_image(path) for path in paths]
-    for path, image in zip(paths, images, strict=True):
-        if image.shape != images[0].shape:
-            raise MetamersError(f"{path}: {image.shape[:2]} pixels, unlike others of its batch; make the run anew")
-    return torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in images]).float() / 255

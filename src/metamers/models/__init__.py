@@ -2,8 +2,18 @@
 
 from metamers.models.bundled import describe_bundled
 from metamers.models.cochleagram import Cochleagram
+from metamers.models.inputs import fit_to_model, fitted
 from metamers.models.sources import SOURCES, load_model
 from metamers.models.staged import StagedModel
 from metamers.models.stages import StageInfo
 
-__all__ = ["SOURCES", "Cochleagram", "StageInfo", "StagedModel", "describe_bundled", "load_model"]
+__all__ = [
+    "SOURCES",
+    "Cochleagram",
+    "StageInfo",
+    "StagedModel",
+    "describe_bundled",
+    "fit_to_model",
+    "fitted",
+    "load_model",
+]

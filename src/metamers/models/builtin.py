@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from metamers.errors import MetamersError, nearest
+from metamers.models import cochcnn9, cochresnet50, lowpass_alexnet, small_resnet_lowpass, spectemp, vone_alexnet
 from metamers.models import hmax as hmax_layers
-from metamers.models import lowpass_alexnet, small_resnet_lowpass, vone_alexnet
 from metamers.models.hmax_patches import read_patches, sample_patches
 from metamers.models.small_alexnet import SmallAlexNet
 from metamers.models.small_resnet import SmallResNet
@@ -32,7 +32,8 @@ class Architecture:
     """A network that can be built for any number of classes, and how it is looked at.
 
     `build` takes the number of classes (and `options` by name, as text) and gives a network that takes images in
-    [0, 1], [N, channels, *input_size]. `class_names` are those of its `classes` outputs, where they have names.
+    [0, 1], [N, channels, *input_size], or sounds in [-1, 1], [N, input_size[1]], at `sample_rate` in Hz. `class_names`
+    are those of its `classes` outputs, where they have names.
     `stages` are the default ones, None for the trunk. `note` must be said of a network without weights and options.
     """
 
@@ -44,6 +45,8 @@ class Architecture:
     stages: tuple[str, ...] | None = None
     options: tuple[str, ...] = ()
     note: str = ""
+    kind: str = "image"
+    sample_rate: int | None = None
 
     def __call__(self, classes: int | None = None, **options: str) -> nn.Module:
         """The network with random weights, for `classes` classes or its own."""
@@ -59,6 +62,10 @@ def _hmax(classes: int, patches: str | None = None) -> nn.Module:
 
 
 _IMAGENET: dict[str, Any] = {"input_size": (224, 224), "classes": 1000, "class_names": ()}
+_SPEECH: dict[str, Any] = {
+    **{"kind": "sound", "sample_rate": cochcnn9.SAMPLE_RATE, "input_size": (1, cochcnn9.N_SAMPLES)},
+    **{"classes": cochcnn9.WORDS, "class_names": ()},
+}
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "small-resnet": Architecture(SmallResNet),
@@ -67,6 +74,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "small-vgg": Architecture(SmallVGG),
     "lowpass-alexnet": Architecture(lowpass_alexnet.LowPassAlexNet, stages=lowpass_alexnet.STAGES, **_IMAGENET),
     "vone-alexnet": Architecture(vone_alexnet.VOneAlexNet, stages=vone_alexnet.STAGES, **_IMAGENET),
+    "cochcnn9": Architecture(cochcnn9.CochCNN9, stages=cochcnn9.STAGES, **_SPEECH),
+    "cochresnet50": Architecture(cochresnet50.CochResNet50, stages=cochresnet50.STAGES, **_SPEECH),
+    "spectemp": Architecture(spectemp.SpecTemp, stages=spectemp.STAGES, **_SPEECH),
     "hmax": Architecture(
         _hmax,
         stages=hmax_layers.STAGES,
@@ -107,6 +117,8 @@ def load_builtin(name: str, weights: str | None, device: torch.device) -> Staged
         name=f"builtin:{name}",
         spec=f"builtin:{name}",
         input_size=architecture.input_size if said.input_size is None else said.input_size,
+        kind=architecture.kind,
+        sample_rate=architecture.sample_rate,
         channels=architecture.channels,
         classes=said.classes or (architecture.class_names if file is None and classes == architecture.classes else ()),
         stages=architecture.stages,
@@ -128,7 +140,9 @@ class _Asked(NamedTuple):
 
 
 def _parsed(spec: str) -> _Asked:
-    name, _, query = spec.partition("?")
+    asked, _, query = spec.partition("?")
+    # As papers write them, too: CochResNet50, LowPassAlexNet.
+    name = {key.replace("-", ""): key for key in ARCHITECTURES}.get(asked.lower().replace("-", ""), asked)
     if name not in ARCHITECTURES:
         names = ", ".join(ARCHITECTURES)
         raise MetamersError(f"no architecture {name!r}; choose one of {names}{nearest(name, ARCHITECTURES)}")

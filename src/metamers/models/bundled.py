@@ -15,6 +15,10 @@ from metamers.models.staged import StagedModel
 BUNDLED = {
     "picto-resnet": "small-resnet",
     "picto-resnet-b": "small-resnet",
+    "picto-resnet-l2": "small-resnet",
+    "picto-resnet-linf": "small-resnet",
+    "picto-resnet-random": "small-resnet",
+    "picto-resnet-lowpass": "small-resnet-lowpass",
     "picto-alexnet": "small-alexnet",
 }
 NAMES = tuple(BUNDLED)

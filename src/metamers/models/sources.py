@@ -40,17 +40,17 @@ def load_model(
     input_range: tuple[float, float] = (0, 1),
     channels: int = 3,
     sample_rate: int | None = None,
-    kind: str = "image",
+    kind: str | None = None,
     device: str | torch.device = "cpu",
     weights: str | Path | None = None,
 ) -> StagedModel:
     """A model by name (the forms are in `SOURCES`) or from a module of one's own, with stages to read activations at.
 
     `stages` are names or globs that "all" stands for. `input_size` is (height, width) or one number for a square.
-    `input_range` (what [0, 1] is mapped to), `channels`, `sample_rate` and `kind` ("image" or "sound") describe a
-    module of one's own; other models know theirs. `weights` is None for the source's own, "random" (seed 0), or a file:
-    safetensors, or a state dict that loads without running code. A module is copied, a StagedModel where it gets other
-    weights or another device: what is given stays as it is.
+    `input_range` (what [0, 1] is mapped to), `channels`, `sample_rate` and `kind` ("image", the default, or "sound")
+    describe a module of one's own; other models know theirs. `weights` is None for the source's own, "random" (seed 0),
+    or a file: safetensors, or a state dict that loads without running code. A module is copied, a StagedModel where it
+    gets other weights or another device: what is given stays as it is.
 
     Raises MetamersError for whatever is unknown, missing or does not fit.
 
@@ -59,19 +59,22 @@ def load_model(
     ('conv1', 'relu', 'layer1', 'layer2', 'layer3', 'layer4', 'avgpool', 'output')
     """
     on = parse_device(device)
-    given = {"input_range": input_range, "channels": channels, "sample_rate": sample_rate, "kind": kind}
+    given = {"input_range": input_range, "channels": channels}
+    own = {**given, "kind": kind or "image", "sample_rate": sample_rate}
     chosen = None if weights is None else str(weights)
     if isinstance(spec_or_module, nn.Module):
-        model = _from_module(spec_or_module, chosen, on, given)
+        model = _from_module(spec_or_module, chosen, on, own)
     elif isinstance(spec_or_module, StagedModel):
         _refuse(given, spec_or_module.name)
         model = spec_or_module if chosen is None else _with_weights(spec_or_module.copied(), chosen)
         model = model.to(on)
     elif ".py:" in spec_or_module or spec_or_module.endswith(".py"):
-        model = _from_function(spec_or_module, chosen, on, given)
+        model = _from_function(spec_or_module, chosen, on, own)
     else:
         _refuse(given, spec_or_module)
         model = _from_source(spec_or_module, chosen, on)
+    if kind not in (None, model.kind):
+        raise MetamersError(f"model {model.name!r} takes {model.kind}s, not {kind}s; choose another")
     if chosen is not None:
         model.weights = chosen
         model.name += f"{'&' if '?' in model.name else '?'}weights={Path(chosen).stem}"
@@ -109,7 +112,7 @@ def _from_function(spec: str, weights: str | None, device: torch.device, given: 
     if isinstance(made, tuple) and len(made) == 2:
         made, size = made
     if isinstance(made, StagedModel):
-        _refuse(given, spec)
+        _refuse({key: given[key] for key in _DEFAULTS}, spec)
         model = made.to(device)
     elif isinstance(made, nn.Module):
         model = StagedModel(_unwrapped(made), input_size=size, device=device, **given)
@@ -146,7 +149,9 @@ def _unwrapped(module: nn.Module) -> nn.Module:
     return module.module if isinstance(module, parallel) else module
 
 
+_DEFAULTS: Mapping[str, Any] = {"input_range": (0, 1), "channels": 3}
+
+
 def _refuse(given: Mapping[str, Any], model: str) -> None:
-    defaults = {"input_range": (0, 1), "channels": 3, "sample_rate": None, "kind": "image"}
-    if changed := [key for key, value in given.items() if value != defaults[key]]:
+    if changed := [key for key, value in given.items() if value != _DEFAULTS[key]]:
         raise MetamersError(f"model {model!r} has its own {changed[0]}; leave it out, or make a StagedModel of it")

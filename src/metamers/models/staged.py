@@ -71,7 +71,7 @@ class StagedModel:
         self.kind = kind
         self.input_size = _size(input_size, kind)
         self.input_range = (float(input_range[0]), float(input_range[1]))
-        self.channels = channels
+        self.channels = channels if kind == "image" else 1
         self.sample_rate = sample_rate
         self.mean = None if mean is None else tuple(map(float, mean))
         self.std = None if std is None else tuple(map(float, std))
@@ -143,6 +143,12 @@ class StagedModel:
     def stages(self) -> tuple[str, ...]:
         """The default stages ("all") in order of execution. Raises MetamersError without an input size."""
         return self._names().default
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one stimulus: (channels, height, width), or (samples,). The input size must be known."""
+        assert self.input_size is not None
+        return (self.channels, *self.input_size) if self.kind == "image" else self.input_size[1:]
 
     @property
     def has_decision(self) -> bool:
@@ -264,7 +270,7 @@ class StagedModel:
             raise MetamersError(
                 f"model {self.name!r} does not say its input size; give it with --input-size HEIGHTxWIDTH (input_size=)"
             )
-        shape = (self.channels, *self.input_size) if self.kind == "image" else self.input_size[1:]
+        shape = self.input_shape
         if shape not in self._looks:
             self._looks[shape] = self._trace(shape)
         return self._looks[shape]

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from metamers.errors import MetamersError
 from metamers.labels import DECISIONS, LabelSpace, identity
 from metamers.matching.representation import in_batches
-from metamers.models import StagedModel
+from metamers.models import StagedModel, fit_to_model
 from metamers.observers.shown import shown
-from metamers.stimuli import StimulusSet, read_image
+from metamers.stimuli import StimulusSet
+from metamers.stimuli.written import read_signals, written_set
 from metamers.store import Record, Store, record_id, sha256
 
 Progress = Callable[[int, int], None]
@@ -38,9 +39,8 @@ class ModelObserver:
 
     def answer(self, stimuli: StimulusSet) -> list[str | None]:
         """A label for each stimulus, fitted to the model's input; None where the model gives NaN."""
-        assert self.model.input_size is not None
-        fitted = stimuli.fit(self.model.input_size, self.model.channels)
-        logits = [self._logits(fitted[i : i + BATCH]) for i in range(0, len(fitted), BATCH)]
+        _, shown = fit_to_model(self.model, stimuli)
+        logits = [self._logits(shown[i : i + BATCH]) for i in range(0, len(shown), BATCH)]
         return self.space.choose(np.concatenate(logits), self.decision)
 
     def _logits(self, stimuli: StimulusSet) -> NDArray[np.float32]:
@@ -67,8 +67,8 @@ def model_observer(
     if decision not in DECISIONS:
         raise MetamersError(f"no decision {decision!r}; choose {' or '.join(DECISIONS)}")
     if model.input_size is None:
-        height, width, _ = read_image(store.path(_some_shown(store)[0]["file"])).shape
-        model = model.with_input_size((height, width))
+        _, *sides = read_signals([store.path(_some_shown(store)[0]["file"])]).shape
+        model = model.with_input_size(sides[-2:])
     shape = next(stage.shape for stage in model.describe() if stage.name == "output")
     if not model.has_decision:
         raise MetamersError(f"model {model.name!r} makes no decision: its output has shape {list(shape)} a stimulus")
@@ -94,19 +94,21 @@ def recognize(
     store: Store,
     observer: StagedModel | ModelObserver,
     *,
+    of: Collection[str] | None = None,
     controls: Collection[str] = (),
     progress: Progress = lambda done, total: None,
 ) -> int:
     """Let `observer` name what a run shows, and store its responses; how many are new.
 
-    A model answers in its own labels, a `ModelObserver` in its label space. The files are read as written and fitted to
-    the observer's input. What was answered before, in the same labels and at the same input size, is not asked again;
-    other answers (`outdated`) go. Raises MetamersError as `model_observer` does.
+    A model answers in its own labels, a `ModelObserver` in its label space. Metamers are shown of the models named in
+    `of`, None for all. The files are read as written and fitted to the observer's input. What was answered before, in
+    the same labels and at the same input size, is not asked again; other answers (`outdated`) go. Raises MetamersError
+    as `model_observer` does.
     """
     if isinstance(observer, StagedModel):
         observer = model_observer(store, observer)
     old = {record["id"]: record for record in store.responses() if record.get("observer") == observer.name}
-    groups = _groups(shown(store, controls))
+    groups = _groups(s for s in shown(store, controls) if of is None or s["model"] is None or s["model"] in of)
     total, done, n_new = sum(map(len, groups.values())), 0, 0
     for key, stimuli in groups.items():
         id_ = record_id([*key, observer.name], ".".join(filter(None, (*key[:2], observer.name))))
@@ -193,12 +195,7 @@ def _row(observer: ModelObserver, stimulus: Record, response: str | None) -> Rec
 
 def _stimulus_set(store: Store, stimuli: list[Record]) -> StimulusSet:
     files = [stimulus["file"] for stimulus in stimuli]
-    return StimulusSet(
-        name=str(store.folder),
-        ids=files,
-        source=lambda i: read_image(store.path(files[i])),
-        channels=read_image(store.path(files[0])).shape[2],
-    )
+    return written_set(str(store.folder), files, [store.path(file) for file in files])
 
 
 def _name(store: Store, model: StagedModel, fingerprint: str, beside: Iterable[ModelObserver]) -> str:
@@ -215,8 +212,7 @@ def _name(store: Store, model: StagedModel, fingerprint: str, beside: Iterable[M
 
 @torch.no_grad()
 def _fingerprint(model: StagedModel) -> str:
-    assert model.input_size is not None
-    noise = torch.rand((4, model.channels, *model.input_size), generator=torch.Generator().manual_seed(0))
+    noise = torch.rand((4, *model.input_shape), generator=torch.Generator().manual_seed(0))
     logits = model.logits(noise.to(model.device)).double().cpu()
     rounded = (logits / logits.abs().max().clamp_min(1e-30)).numpy().round(3) + 0.0
     return sha256(rounded.tobytes())[:12]

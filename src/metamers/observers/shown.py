@@ -3,13 +3,11 @@
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
-import torch
-
 from metamers.errors import MetamersError, nearest
-from metamers.stimuli import encode_png, read_image
+from metamers.stimuli.written import encode, written_set
 from metamers.store import Cell, Record, Store, sha256, write_whole
 from metamers.synthesis import Recipe
-from metamers.synthesis.metamers import as_written, start_signals
+from metamers.synthesis.metamers import start_signals
 
 NATURAL, START = "natural", "start"
 CONTROLS = ("start", "reference", "untrained")
@@ -71,13 +69,13 @@ def _starts(store: Store, cells: list[Record]) -> list[Record]:
     starts = []
     for cell in first.values():
         key = Cell(*(cell[name] for name in ("model", "stage", "recipe", "reference", "seed")))
-        file = f"controls/{START}/{key.file_stem.removeprefix('metamers/')}.png"
+        suffix = PurePosixPath(cell["reference_file"]).suffix
+        file = f"controls/{START}/{key.file_stem.removeprefix('metamers/')}{suffix}"
         path = store.path(file)
         if not path.is_file():
-            height, width, channels = read_image(store.path(cell["reference_file"])).shape
-            with torch.no_grad():
-                signal = as_written(start_signals(recipe, [key], (channels, height, width), None))[0]
-            write_whole(path, encode_png(signal))
+            like = written_set("", [""], [store.path(cell["reference_file"])])
+            signal = start_signals(recipe, [key], tuple(like.read().shape[1:]), None, kind=like.kind)[0]
+            write_whole(path, encode(signal, like.kind, like.sample_rate))
         starts.append(
             {
                 **{name: cell[name] for name in ("recipe", "reference", "seed", "label")},

@@ -1,4 +1,4 @@
-"""Where image files lie: in a folder, in a zip archive that is read in place, or alone."""
+"""Where image or sound files lie: in a folder, in a zip archive that is read in place, or alone."""
 
 import os
 import re
@@ -9,25 +9,35 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Literal
 
 from metamers.errors import MetamersError
 from metamers.stimuli.images import SUFFIXES
 from metamers.stimuli.pixels import MAX_PIXELS
+from metamers.stimuli.sounds import SOUND_SUFFIXES
+
+Kind = Literal["image", "sound"]
+_SUFFIXES: dict[Kind, tuple[str, ...]] = {"image": SUFFIXES, "sound": SOUND_SUFFIXES}
+_FORMATS: dict[Kind | None, str] = {
+    **{"image": "PNG, JPEG, WebP or TIFF", "sound": "WAV, FLAC, OGG or MP3"},
+    None: "PNG, JPEG, WebP, TIFF, WAV, FLAC, OGG or MP3",
+}
 
 # More than any file of an image that is not too large: an entry of an archive is not unpacked to learn its size.
 MAX_BYTES = 8 * MAX_PIXELS
 
 
 class FolderFiles:
-    """Image files of a folder; ids are relative paths with "/".
+    """Files of one kind in a folder; ids are relative paths with "/".
 
     ids: the files meant; by default all in the folder and its subfolders, hidden files left out, in natural order.
+    kind: `image` or `sound`; None for what there is, images where there are both.
     """
 
-    def __init__(self, folder: Path, ids: Sequence[str] | None = None) -> None:
+    def __init__(self, folder: Path, ids: Sequence[str] | None = None, kind: Kind | None = None) -> None:
         self._folder = folder
-        self.ids = tuple(ids) if ids is not None else _image_ids(list(_walk(folder)), f"folder '{folder}'")
+        names = list(_walk(folder)) if ids is None else ids
+        self.kind, self.ids = _of_one_kind(names, kind, f"folder '{folder}'")
 
     def where(self, id_: str) -> str:
         """The file as messages name it."""
@@ -47,12 +57,14 @@ class FolderFiles:
 
 
 class ZipFiles:
-    """The image files of a zip archive, read in place; ids are their paths in it. Hidden files are left out.
+    """The files of one kind in a zip archive, read in place; ids are their paths in it. Hidden files are left out.
+
+    kind: as of `FolderFiles`.
 
     Every read opens the archive for itself, so threads and forked processes may read at once.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: Kind | None = None) -> None:
         self._path = path
         try:
             with zipfile.ZipFile(path) as archive:
@@ -62,7 +74,7 @@ class ZipFiles:
             raise MetamersError(f"'{path}' cannot be read as a zip archive ({reason}); make it again") from error
         names = [entry.filename.replace("\\", "/") for entry in entries]
         self._entries = dict(zip(names, entries, strict=True))
-        self.ids = _image_ids(names, f"archive '{path}'")
+        self.kind, self.ids = _of_one_kind(names, kind, f"archive '{path}'")
         for earlier, id_ in pairwise(self.ids):
             if earlier == id_:
                 raise MetamersError(f"archive '{path}' holds '{id_}' twice; make it again with one of them")
@@ -105,7 +117,7 @@ class ZipFiles:
             raise MetamersError(f"{self.where(id_)} has {size:.0f} MiB unpacked, over {most}; scale it down first")
 
 
-ImageFiles = FolderFiles | ZipFiles
+StimulusFiles = FolderFiles | ZipFiles
 
 
 def natural_key(id_: str) -> tuple[tuple[tuple[str | int, ...], ...], str]:
@@ -122,14 +134,22 @@ def natural_key(id_: str) -> tuple[tuple[tuple[str | int, ...], ...], str]:
     return tuple(parts), id_
 
 
-def _image_ids(names: Sequence[str], where: str) -> tuple[str, ...]:
+def kind_of(name: str) -> Kind | None:
+    """What a file of this name holds; None where that is not known."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return next((kind for kind, suffixes in _SUFFIXES.items() if suffix in suffixes), None)
+
+
+def _of_one_kind(names: Sequence[str], kind: Kind | None, where: str) -> tuple[Kind, tuple[str, ...]]:
+    """The kind of what is taken, and the files of it in natural order."""
     seen = [name for name in names if not any(map(_is_hidden, name.split("/")))]
-    ids = [name for name in seen if PurePosixPath(name).suffix.lower() in SUFFIXES]
-    if not ids:
-        others = sorted({PurePosixPath(name).suffix.lower() for name in seen} - {""})
-        found = f" (it has {', '.join(others[:5])} files)" if others else ""
-        raise MetamersError(f"{where} has no images{found}; give one with PNG, JPEG, WebP or TIFF files")
-    return tuple(sorted(ids, key=natural_key))
+    for wanted in (kind,) if kind else _SUFFIXES:
+        if ids := [name for name in seen if kind_of(name) == wanted]:
+            return wanted, tuple(sorted(ids, key=natural_key))
+    others = sorted({PurePosixPath(name).suffix.lower() for name in seen} - {""})
+    found = f" (it has {', '.join(others[:5])} files)" if others else ""
+    what = f"{kind}s" if kind else "images or sounds"
+    raise MetamersError(f"{where} has no {what}{found}; give one with {_FORMATS[kind]} files")
 
 
 def _is_hidden(part: str) -> bool:

@@ -7,10 +7,12 @@ from urllib.parse import parse_qsl
 
 from metamers.errors import MetamersError, nearest
 from metamers.stimuli.arrays import load_npz
-from metamers.stimuli.files import FolderFiles, ImageFiles, ZipFiles
-from metamers.stimuli.images import SUFFIXES, decode_image, read_size
+from metamers.stimuli.files import FolderFiles, Kind, StimulusFiles, ZipFiles, kind_of
+from metamers.stimuli.images import decode_image, read_size
 from metamers.stimuli.labeling import Labels, labels_from_folders, labels_from_pattern, labels_from_table
 from metamers.stimuli.pixels import Pixels
+from metamers.stimuli.sound_set import SoundSet
+from metamers.stimuli.sounds import MAX_SECONDS, Sound, decode_sound, read_header
 from metamers.stimuli.stimulus_set import StimulusSet, raise_first
 
 BUNDLED = "bundled:"
@@ -26,18 +28,28 @@ def load_stimuli(
     label_column: str | None = None,
     label_pattern: str | None = None,
     limit: int | None = None,
+    rate: int | None = None,
+    seconds: float | None = None,
+    rms: float | None = None,
 ) -> StimulusSet:
-    """The stimuli of a folder (with its subfolders), a zip archive of one (read in place), an npz file (`X`, `y`,
-    `classes`), a single PNG, JPEG, WebP or TIFF image, or `bundled:pictograms?split=test&n=512&seed=0`.
+    """The stimuli of a folder (with its subfolders), a zip archive of one (read in place), an npz file of images (`X`,
+    `y`, `classes`), a single image (PNG, JPEG, WebP, TIFF) or sound (WAV, FLAC, OGG, MP3), or
+    `bundled:pictograms?split=test&n=512&seed=0`. A folder with both gives its images, unless one of `rate`, `seconds`
+    and `rms` is given.
 
-    Labels come from the subfolders (the first that not all images share), or from the table in the file `labels`,
+    Labels come from the subfolders (the first that not all files share), or from the table in the file `labels`,
     column `label_column`, or from the file names by `label_pattern`, for instance "{label}_*".
     `limit` takes the first so many stimuli.
 
-    The headers of all image files are checked here; `StimulusSet.check` decodes them as well. Image files give RGB, in
+    Sounds are mixed to one channel and resampled to `rate` samples a second (None: their own, where it is the same for
+    all); their middle `seconds` are kept, or silence added on both sides (None: as they are); `rms` is the level that
+    each is set to, with full scale 1 (None: its own).
+
+    The headers of all files are checked here; `StimulusSet.check` decodes them as well. Image files give RGB, in
     their own sizes until `StimulusSet.fit`.
 
-    Raises MetamersError, one line that names the file and the repair, for what cannot be shown as 8-bit RGB or gray.
+    Raises MetamersError, one line that names the file and the repair, for what cannot be shown as 8-bit RGB or gray or
+    16-bit sound.
 
     >>> load_stimuli("bundled:pictograms?n=2").labels
     ('airplane', 'anchor')
@@ -48,6 +60,11 @@ def load_stimuli(
         raise MetamersError("labels come from a file or from a pattern, not from both; leave one out")
     if label_column is not None and labels is None:
         raise MetamersError(f"label column '{label_column}' is given without a file of labels; give the file too")
+    kind: Kind | None = None
+    if not (rate is None and seconds is None and rms is None):
+        kind = "sound"
+        if (rate is not None and rate < 1) or (seconds is not None and not 0 < seconds <= MAX_SECONDS):
+            raise MetamersError(f"sounds of {seconds} s at {rate} Hz; give a rate of at least 1 and some seconds")
     if str(path_or_spec).startswith(BUNDLED):
         stimuli = _bundled(str(path_or_spec))
         all_ids = stimuli.ids
@@ -55,9 +72,14 @@ def load_stimuli(
         stimuli = load_npz(path, _name(path))
         all_ids = stimuli.ids
     else:
-        files = _files(path)
-        stimuli = _from_files(files, _name(path), limit)
+        files = _files(path, kind)
         all_ids = files.ids
+        if files.kind == "image":
+            stimuli = _images(files, _name(path), limit)
+        else:
+            stimuli = _sounds(files, _name(path), limit, rate, seconds, rms)
+    if kind not in (None, stimuli.kind):
+        raise MetamersError(f"'{stimuli.name}' holds images, which have no rate, seconds or rms; leave these out")
     stimuli = stimuli[:limit]
     given: Labels | None = None
     if labels is not None:
@@ -67,7 +89,7 @@ def load_stimuli(
     return stimuli if given is None else stimuli.with_labels(given[:limit])
 
 
-def _from_files(files: ImageFiles, name: str, limit: int | None) -> StimulusSet:
+def _images(files: StimulusFiles, name: str, limit: int | None) -> StimulusSet:
     ids = files.ids[:limit]
 
     def source(i: int) -> Pixels:
@@ -82,7 +104,42 @@ def _from_files(files: ImageFiles, name: str, limit: int | None) -> StimulusSet:
     )
 
 
-def _common_size(files: ImageFiles, ids: Sequence[str]) -> tuple[int, int] | None:
+def _sounds(
+    files: StimulusFiles, name: str, limit: int | None, rate: int | None, seconds: float | None, rms: float | None
+) -> SoundSet:
+    ids = files.ids[:limit]
+    headers, errors = [], []
+    for id_ in ids:
+        try:
+            with files.open(id_) as file:
+                headers.append(read_header(file, files.where(id_)))
+        except MetamersError as error:
+            errors.append((id_, error))
+    raise_first(errors)
+    rates = sorted({found for _, found in headers})
+    if rate is None and len(rates) > 1:
+        raise MetamersError(f"'{name}': sounds of {' and '.join(map(str, rates[:3]))} Hz; give one with --rate (rate=)")
+    chosen = rates[0] if rate is None else rate
+    lengths = {n for n, _ in headers}
+    n_samples = None if seconds is None else round(seconds * chosen)
+    if seconds is None and len(lengths) == 1 and rates == [chosen]:
+        n_samples = lengths.pop()
+
+    def source(i: int) -> Sound:
+        return decode_sound(files.read(ids[i]), files.where(ids[i]))
+
+    return SoundSet(
+        name=name,
+        ids=ids,
+        labels=labels_from_folders(files.ids)[:limit],
+        source=source,
+        sample_rate=chosen,
+        n_samples=n_samples,
+        rms=rms,
+    )
+
+
+def _common_size(files: StimulusFiles, ids: Sequence[str]) -> tuple[int, int] | None:
     """The (height, width) that all files have, None where they differ; their headers are checked on the way."""
     sizes, errors = set(), []
     for id_ in ids:
@@ -110,14 +167,17 @@ def _existing(path: str | Path) -> Path:
     raise MetamersError(f"stimuli '{path}': no such file or folder{hint or '; correct the path'}")
 
 
-def _files(path: Path) -> ImageFiles:
+def _files(path: Path, kind: Kind | None) -> StimulusFiles:
     if path.is_dir():
-        return FolderFiles(path)
+        return FolderFiles(path, kind=kind)
     if path.suffix.lower() == ".zip":
-        return ZipFiles(path)
-    if path.suffix.lower() in SUFFIXES:
+        return ZipFiles(path, kind)
+    if kind_of(path.name):
         return FolderFiles(path.parent, (path.name,))
-    raise MetamersError(f"stimuli '{path}' are of no known kind; give a folder, .zip, .npz, PNG, JPEG, WebP or TIFF")
+    raise MetamersError(
+        f"stimuli '{path}' are of no known kind; give a folder, .zip, .npz, PNG, JPEG, WebP, TIFF, WAV, FLAC, OGG or "
+        "MP3"
+    )
 
 
 def _name(path: Path) -> str:

@@ -68,7 +68,10 @@ def pictograms(split: str = "test", n: int = 512, seed: int = 0, size: int = 64)
 
 
 def draw(split: str, seed: int, index: int, size: int = 64) -> NDArray[np.uint8]:
-    """One pictogram, uint8 [size, size, 3]: a textured, lit object that casts a shadow on a textured ground."""
+    """One pictogram, uint8 [size, size, 3]: a textured, lit object that casts a shadow on a textured ground, in haze.
+
+    Without the haze, objects differ so much from their ground that small adversarial perturbations change no decision.
+    """
     rng = np.random.default_rng([SPLITS.index(split), seed, index, 0x9C7])
     mask = _pose(_glyph(NAMES[index % len(NAMES)]), rng, size)
     ground_color, object_color = _colors(rng)
@@ -84,6 +87,8 @@ def draw(split: str, seed: int, index: int, size: int = 64) -> NDArray[np.uint8]
     body = body * (1 + shade[..., None])
     image = ground + (body - ground) * mask[..., None]
     image += rng.normal(0.0, rng.uniform(0.0, 0.03), image.shape)
+    haze = rng.uniform(0.4, 0.6)
+    image = haze + (image - haze) * rng.uniform(0.35, 0.5)
     pixels: NDArray[np.uint8] = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
     return pixels
 

@@ -52,7 +52,7 @@ class StimulusSet:
         *,
         name: str,
         ids: Sequence[str],
-        source: Callable[[int], Pixels],
+        source: Callable[[int], Any],
         labels: Sequence[str | None] | None = None,
         classes: Sequence[str] = (),
         native_size: tuple[int, int] | None = None,
@@ -193,11 +193,12 @@ class StimulusSet:
         relabeled.labels, relabeled.classes = _checked_labels(labels, self), ()
         return relabeled
 
-    def fit(self, size: tuple[int, int], channels: int = 3) -> Self:
+    def fit(self, size: tuple[int, int], channels: int = 3, sample_rate: int | None = None) -> Self:
         """The same stimuli fitted to `size` (height, width) and `channels` (3 or 1) when they are read.
 
         The image is scaled to cover `size` (antialiased bicubic, on 8-bit pixels), for a square its shorter side to the
         square's, and its center is cropped. An image of that size keeps its pixels. A second `fit` replaces the first.
+        `sample_rate` is for sounds.
         """
         height, width = (operator.index(side) for side in size)
         if min(height, width) < 1:
@@ -218,7 +219,7 @@ class StimulusSet:
         cached = self._cache.pixels(row)
         if cached is not None:
             return cached
-        given = self._source(row)
+        given: Pixels = self._source(row)
         if given.ndim != 3 or given.dtype != np.uint8 or given.shape[2] != self._native_channels:
             raise MetamersError(
                 f"'{self.ids[i]}' of '{self.name}': its source gave {given.dtype} {list(given.shape)}; "
@@ -301,17 +302,17 @@ class _Cache:
 
     def __init__(self) -> None:
         self.hashes: dict[int, str] = {}
-        self._kept: OrderedDict[int, Pixels] = OrderedDict()
+        self._kept: OrderedDict[int, NDArray[Any]] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
 
-    def pixels(self, row: int) -> Pixels | None:
+    def pixels(self, row: int) -> NDArray[Any] | None:
         with self._lock:
             if row in self._kept:
                 self._kept.move_to_end(row)
             return self._kept.get(row)
 
-    def keep(self, row: int, pixels: Pixels) -> None:
+    def keep(self, row: int, pixels: NDArray[Any]) -> None:
         with self._lock:
             if row in self._kept or pixels.nbytes > CACHE_BYTES:
                 return

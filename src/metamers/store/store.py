@@ -75,11 +75,11 @@ class Store:
             raise MetamersError(f"{self.folder}: a record names {relative!r}, which lies outside the run; refused")
         return path
 
-    def add_references(self, size: str, files: Iterable[tuple[str, bytes]]) -> dict[str, tuple[str, str]]:
+    def add_references(self, size: str, suffix: str, files: Iterable[tuple[str, bytes]]) -> dict[str, tuple[str, str]]:
         """Write references, as fitted to a model's input size, once: id -> (relative file, SHA-256 of its bytes)."""
         written = {}
         for reference, content in files:
-            relative, digest = f"references/{size}/{slug(reference)}.png", sha256(content)
+            relative, digest = f"references/{size}/{slug(reference)}{suffix}", sha256(content)
             path = self.folder / relative
             if not path.is_file() or sha256(path.read_bytes()) != digest:
                 write_whole(path, content)

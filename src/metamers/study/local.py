@@ -12,7 +12,7 @@ import torch
 from metamers.errors import MetamersError
 from metamers.matching import NullDistribution, Representation, null_distribution
 from metamers.matching.null import MIN_GIVEN, MIN_OWN, different
-from metamers.stimuli import encode_png
+from metamers.stimuli.written import SUFFIXES, encode
 from metamers.store import Cell, Record, Store, build_tables, read_json, record_id, sha256, write_json
 from metamers.study.batches import require_matchable, synthesize_each
 from metamers.study.plan import Batch, ModelTask, Settings, cut_batches, describe_study
@@ -51,8 +51,11 @@ def run_local(
     total = sum(len(task.representations) * (1 + _batches_per_stage(task, settings)) for task in tasks)
     done = 0  # in batches; a null distribution counts as one
     for task in tasks:
-        pngs = (encode_png(task.stimuli.read([i])[0]) for i in range(len(task.stimuli)))
-        references = store.add_references(_size_name(task), zip(task.stimuli.ids, pngs, strict=True))
+        stimuli = task.stimuli
+        files = (encode(stimuli.read([i])[0], stimuli.kind, stimuli.sample_rate) for i in range(len(stimuli)))
+        references = store.add_references(
+            _size_name(task), SUFFIXES[stimuli.kind], zip(stimuli.ids, files, strict=True)
+        )
         for representation in task.representations:
             what = f"{task.model.name} {representation.name}"
             progress(done, total, f"{what}: null")
@@ -84,6 +87,8 @@ def _batches_per_stage(task: ModelTask, settings: Settings) -> int:
 
 def _size_name(task: ModelTask) -> str:
     height, width = task.stimuli.size or (0, 0)
+    if task.stimuli.kind == "sound":
+        return f"{width}-samples-{task.stimuli.sample_rate}-hz"
     return f"{height}x{width}" + ("-gray" if task.stimuli.channels == 1 else "")
 
 
@@ -156,8 +161,8 @@ def _make(
         cell |= {"file": None, "sha256": None}
         if cell["verdict"] != "error" and signal is not None:
             key = Cell(cell["model"], cell["stage"], cell["recipe"], cell["reference"], cell["seed"])
-            content = encode_png(signal)
-            cell |= {"file": f"{key.file_stem}.png", "sha256": sha256(content)}
+            content = encode(signal, model.kind, batch.task.stimuli.sample_rate)
+            cell |= {"file": f"{key.file_stem}{SUFFIXES[model.kind]}", "sha256": sha256(content)}
             files[cell["file"]] = content
     record: Record = {
         **{"id": batch.id, "model": model.name, "stage": batch.representation.name, "recipe": settings.recipe.name},

@@ -12,6 +12,11 @@ from metamers.stimuli import StimulusSet
 from metamers.store import record_id, sha256, slug
 from metamers.synthesis import Recipe, default_criterion
 
+PREPARATION = {
+    "image": "shorter side resized (antialiased bicubic) and center crop, where not of the input's size",
+    "sound": "mixed to one channel, resampled (polyphase) and its middle kept, where not as the model takes it",
+}
+
 
 @dataclass(frozen=True)
 class ModelTask:
@@ -106,6 +111,7 @@ def describe_study(tasks: Sequence[ModelTask], settings: Settings, command: str)
                 **{"name": task.model.name, "spec": task.model.spec, "weights": task.model.weights},
                 **{"weights_hash": task.model.weights_hash(), "notes": list(task.model.notes)},
                 "stages": [representation.name for representation in task.representations],
+                **{"kind": task.model.kind, "sample_rate": task.stimuli.sample_rate},
                 "input_size": list(task.model.input_size or ()),
                 "classes": list(task.model.classes),
                 "n_classes": _n_classes(task.model),
@@ -114,7 +120,7 @@ def describe_study(tasks: Sequence[ModelTask], settings: Settings, command: str)
         ],
         "stimuli": {
             **{"spec": stimuli.name, "n": len(stimuli), "hash": stimuli.set_hash()},
-            "preparation": "shorter side resized (antialiased bicubic) and center crop, where not of the input's size",
+            **{"kind": stimuli.kind, "preparation": PREPARATION[stimuli.kind]},
             "labels_hash": sha256(json.dumps([stimuli.ids, stimuli.labels]).encode()),
         },
         "null_stimuli": None if null is None else {"spec": null.name, "n": len(null), "hash": null.set_hash()},

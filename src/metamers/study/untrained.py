@@ -5,10 +5,10 @@ from typing import Any
 
 from metamers.errors import MetamersError
 from metamers.matching import Representation
-from metamers.models import load_model
+from metamers.models import fitted, load_model
 from metamers.models.state_dicts import RANDOM_NOTE
 from metamers.observers import UNTRAINED
-from metamers.stimuli import StimulusSet, read_image
+from metamers.stimuli.written import written_set
 from metamers.store import Store
 from metamers.study.local import Progress, run_local
 from metamers.study.plan import ModelTask, Settings
@@ -44,17 +44,19 @@ def run_untrained(
 def _task(store: Store, entry: dict[str, Any], batches: list[dict[str, Any]], device: str) -> ModelTask:
     if entry["spec"] is None:
         raise MetamersError(f"model {entry['name']!r} was given as a Python object; leave the control 'untrained' out")
-    model = load_model(entry["spec"], weights="random", input_size=entry["input_size"], device=device)
+    model = load_model(
+        entry["spec"],
+        weights="random",
+        input_size=entry["input_size"],
+        kind=entry["kind"],
+        sample_rate=entry["sample_rate"],
+        device=device,
+    )
     model.name = f"untrained-{entry['name']}"
     cells = {cell["reference"]: cell for batch in batches for cell in batch["cells"]}
     files = [cell["reference_file"] for cell in cells.values()]
-    stimuli = StimulusSet(
-        name=str(PurePosixPath(files[0]).parent),
-        ids=list(cells),
-        labels=[cell["label"] for cell in cells.values()],
-        source=lambda i: read_image(store.path(files[i])),
-        native_size=model.input_size,
-        channels=model.channels,
-    )
+    labels = [cell["label"] for cell in cells.values()]
+    paths = [store.path(file) for file in files]
+    stimuli = fitted(written_set(str(PurePosixPath(files[0]).parent), list(cells), paths, labels), model)
     representations = {batch["stage"]: Representation.from_json(batch["representation"]) for batch in batches}
     return ModelTask(model, stimuli, tuple(representations.values()))

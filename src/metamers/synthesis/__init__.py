@@ -4,7 +4,6 @@ from metamers.synthesis.metamers import (
     Result,
     choose_null_set,
     default_criterion,
-    fit_to_model,
     synthesize,
     synthesize_batch,
 )
@@ -18,7 +17,6 @@ __all__ = [
     "Result",
     "choose_null_set",
     "default_criterion",
-    "fit_to_model",
     "recipe_named",
     "require_units",
     "synthesize",

@@ -11,6 +11,7 @@ from metamers.errors import MetamersError
 from metamers.matching import Representation, is_out_of_memory, represent
 from metamers.models import StagedModel
 from metamers.models.allocator import keep_freed_memory
+from metamers.stimuli.written import VALUE_RANGES
 from metamers.synthesis.optimizers import make_optimizer
 from metamers.synthesis.penalties import PENALTY_FUNCTIONS
 from metamers.synthesis.recipe import Recipe
@@ -70,7 +71,8 @@ def search(
     progress: Progress = lambda step, limit, active: None,
     seeds: Sequence[int] = (),
 ) -> Search:
-    """Find signals whose representation is that of `references`, from `starts` (both float [N, C, H, W] in [0, 1]).
+    """Find signals whose representation is that of `references`, from `starts` (both float [N, ...] in the
+    range of the model's kind).
 
     `is_metamer` judges signals as they would be written, for stopping early; without it only stalling stops a stimulus.
     `seeds` are those of the noise that the recipe adds on the way, and of the units that it draws, by default 0 for
@@ -107,6 +109,7 @@ class _Batch:
         seeds: Sequence[int],
     ) -> None:
         self.model, self.representation, self.recipe, self.seeds = model, representation, recipe, seeds
+        self.bounds = VALUE_RANGES[model.kind]
         n = len(references)
         if model.device.type == "cpu":
             keep_freed_memory()
@@ -152,7 +155,7 @@ class _Batch:
             if last or not len(self.rows):
                 continue
             x = self.optimizer.step(self.x, loss, gradient, self.step_size * schedule(self.recipe, step))
-            self.x = x.clamp_(0, 1)
+            self.x = x.clamp_(*self.bounds)
             if self.recipe.perturb_every and step and step % self.recipe.perturb_every == 0:
                 self._perturb(step)
         return Search(self.raw, self.n_steps, self.traces, self.problems, self.relus_passed)
@@ -232,7 +235,7 @@ class _Batch:
                 slow[position], self.perturbed[row] = True, step
         slow = slow.to(self.x.device)
         best = self.best_x if self.recipe.keep_best else self.x
-        begun = best.add(noise, alpha=self.recipe.perturb_std).clamp_(0, 1)
+        begun = best.add(noise, alpha=self.recipe.perturb_std).clamp_(*self.bounds)
         self.x = torch.where(slow.view(-1, *[1] * (self.x.ndim - 1)), begun, self.x)
         self.optimizer.restart(slow, self.x)
 

@@ -22,8 +22,9 @@ from metamers.matching import (
     represent,
 )
 from metamers.matching.null import MIN_GIVEN, MIN_OWN, different
-from metamers.models import StagedModel
+from metamers.models import StagedModel, fit_to_model
 from metamers.stimuli import StimulusSet
+from metamers.stimuli.written import VALUE_RANGES, as_written
 from metamers.synthesis.engine import Progress, Search, Trace, search
 from metamers.synthesis.recipe import Recipe
 from metamers.synthesis.recipes import recipe_named
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 class Result:
     """Metamers of N references and their judgement.
 
-    signals: what the written files decode to, float [N, C, H, W] in [0, 1]; raw: the values before rounding.
+    signals: what the written files decode to, of images float [N, C, H, W] in [0, 1], of sounds float [N, T] in
+    [-1, 1]; raw: the values before rounding.
     matches: the table `matches`, one row per reference. cells: the same with traces and reasons, as stored. notes: what
     must be said of how they were made.
     """
@@ -87,7 +89,7 @@ def synthesize(
     """
     if isinstance(start, str):
         options["start"], start = start, None
-    chosen = recipe_named(recipe).with_options(**options)
+    chosen = recipe_named(recipe, stimuli.kind).with_options(**options)
     representation = Representation(
         (stage,) if isinstance(stage, str) else tuple(stage),
         tuple(stage_weights),
@@ -144,17 +146,17 @@ def synthesize_batch(
     begun = time.monotonic()
     references = stimuli.read()
     cells = [store.Cell(model.name, representation.name, recipe.name, reference, seed) for reference in stimuli.ids]
-    starts = start_signals(recipe, cells, tuple(references.shape[1:]), start)
+    starts = start_signals(recipe, cells, tuple(references.shape[1:]), start, kind=model.kind)
 
     def is_metamer(rows: Tensor, signals: Tensor) -> Tensor:
-        evidence = match(model, representation, references[rows], as_written(signals.cpu()))
+        evidence = match(model, representation, references[rows], as_written(signals.cpu(), model.kind))
         return criterion.holds(evidence, null, len(rows))
 
     judged_early = is_metamer if null is not None or not criterion.above else None
     searched = _prepared(model, recipe.channels_last, recipe.compile)
     seeds = [cell_seed(cell) for cell in cells]
     found = search(searched, representation, references, starts, recipe, judged_early, progress, seeds)
-    signals = as_written(found.raw)
+    signals = as_written(found.raw, model.kind)
     judgements = judge(match(model, representation, references, signals), criterion, null)
     seconds = (time.monotonic() - begun) / len(cells)
     limits = {f"null_{m}": None if null is None else null.quantile(m) for m in ("pearson_r", "spearman_rho", "snr_db")}
@@ -187,38 +189,22 @@ def _prepared(model: StagedModel, channels_last: bool, compiled: bool) -> Staged
 
 
 def start_signals(
-    recipe: Recipe, cells: Sequence[store.Cell], shape: tuple[int, ...], start: StimulusSet | None
+    recipe: Recipe, cells: Sequence[store.Cell], shape: tuple[int, ...], start: StimulusSet | None, *, kind: str
 ) -> Tensor:
-    """Where each cell's search starts: noise from the cell's own seed, or the given stimuli. Float [N, C, H, W]."""
+    """Where each cell's search starts: noise from the cell's own seed, or the given stimuli. Float [N, *shape]."""
     if start is None:
-        return torch.stack([START_NOISE[recipe.start](shape, recipe.start_std, cell_generator(c)) for c in cells])
+        begin, bounds = START_NOISE[recipe.start], VALUE_RANGES[kind]
+        return torch.stack([begin(shape, recipe.start_std, cell_generator(cell), bounds) for cell in cells])
     _require_one_each(start, len(cells))
-    return start.fit((shape[1], shape[2]), shape[0]).read()
-
-
-def as_written(signals: Tensor) -> Tensor:
-    """What an 8-bit file of the signals decodes to: float in [0, 1], rounded (not truncated) to 255ths."""
-    return (signals.clamp(0, 1) * 255).round() / 255
-
-
-def fit_to_model(model: StagedModel, stimuli: StimulusSet) -> tuple[StagedModel, StimulusSet]:
-    """The model with its input size known, and the stimuli fitted to it.
-
-    A model that does not state its size takes the stimuli's, where they all have one.
-    """
-    if model.input_size is None:
-        if stimuli.size is None:
-            raise MetamersError(f"{model.name}: input size unknown and the stimuli's sizes differ; give --input-size")
-        model = model.with_input_size(stimuli.size)
-    assert model.input_size is not None
-    return model, stimuli.fit(model.input_size, model.channels)
+    size = (shape[1], shape[2]) if kind == "image" else (1, shape[0])
+    return start.fit(size, shape[0] if kind == "image" else 1).read()
 
 
 def choose_null_set(stimuli: StimulusSet, given: StimulusSet | None) -> StimulusSet | None:
     """The stimuli for the null: those given, where at least 50 are different; else the stimuli themselves where at
     least 200 are; else None."""
     if given is not None:
-        fitted = given if stimuli.size is None else given.fit(stimuli.size, stimuli.channels)
+        fitted = given if stimuli.size is None else given.fit(stimuli.size, stimuli.channels, stimuli.sample_rate)
         return fitted if len(different(fitted)) >= MIN_GIVEN else None
     return stimuli if len(stimuli) >= MIN_OWN and len(different(stimuli)) >= MIN_OWN else None
 

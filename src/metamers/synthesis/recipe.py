@@ -18,7 +18,7 @@ LOSSES = ("norm", "squares")
 RELU_GRADIENTS = ("true", "identity")
 PRECISIONS = ("float32", "bfloat16")
 PENALTIES = ("total_variation",)
-UNITS = ("all", "random_single")
+UNITS = ("all", "random_single", "coarse_to_fine")
 
 Penalty = Callable[[Tensor], Tensor]
 """Signals [N, ...] to a penalty for each, [N]."""
@@ -37,10 +37,11 @@ class Recipe:
     keep_best: give the iterate of the lowest loss, not the last one.
     loss: the relative error ||a - a0|| / ||a0|| (`norm`) or its square (`squares`).
     units: those of the stage that are matched: `all`, or in the first 400 steps at each step size but the last a single
-    one, drawn anew every 50 steps (`random_single`; without keep_best, and not by `lbfgs`).
+    one, drawn anew every 50 steps (`random_single`), or at each step size but the last filters of ever higher rates and
+    scales (`coarse_to_fine`); both without keep_best, and not by `lbfgs`.
     perturb_every: after every so many steps, a stimulus whose SNR gained less than 0.5 dB in 100 steps begins anew from
     its best iterate (the last, without keep_best), to which Gaussian noise of `perturb_std` is added; 0 for never.
-    start: `noise` (Gaussian around mid-range, `start_std`) or `pink` (amplitude 1/f) noise.
+    start: `noise` (Gaussian around mid-range, `start_std`) or `pink` (amplitude 1/f) noise; silence is mid-range.
     relu_gradient: `identity` passes the gradient through the ReLU whose output is the stage's output.
     penalty: `total_variation` or a function, added to the loss times `penalty_weight`.
     precision: of the forward pass while searching: `float32`, or `bfloat16` autocast. channels_last, compile: lay the

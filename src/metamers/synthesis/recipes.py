@@ -1,18 +1,40 @@
 """All recipes by name."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from metamers.errors import MetamersError, nearest
+from metamers.synthesis.adam import ADAM
 from metamers.synthesis.fast import FAST
 from metamers.synthesis.feather2023 import FEATHER2023, FEATHER2023_SCALED
 from metamers.synthesis.hmax import HMAX
 from metamers.synthesis.recipe import Recipe
+from metamers.synthesis.spectemp import SPECTEMP
 
-RECIPES = {recipe.name: recipe for recipe in (FAST, FEATHER2023, FEATHER2023_SCALED, HMAX)}
+SOUND_START_STD, SOUND_PERTURB_STD = 1e-7, 1e-3
+"""Of the noise that a search for a sound starts from (Feather et al., 2023, Methods), and of what `fast` adds later."""
+
+_ANY = (FAST, ADAM, FEATHER2023, FEATHER2023_SCALED)
+RECIPES: Mapping[str, Mapping[str, Recipe]] = {
+    "image": {recipe.name: recipe for recipe in (*_ANY, HMAX)},
+    "sound": {
+        recipe.name: recipe
+        for recipe in (
+            *(replace(recipe, start_std=SOUND_START_STD, perturb_std=SOUND_PERTURB_STD) for recipe in _ANY),
+            SPECTEMP,
+        )
+    },
+}
+"""By the kind of stimulus and by name. For sounds, a recipe differs in its noise alone."""
 
 
-def recipe_named(recipe: str | Recipe) -> Recipe:
-    """A recipe by its name; a `Recipe` is given back. Raises MetamersError for an unknown name."""
+def recipe_named(recipe: str | Recipe, kind: str = "image") -> Recipe:
+    """A recipe by its name, for a kind of stimulus; a `Recipe` is given back. Raises MetamersError for another name."""
     if isinstance(recipe, Recipe):
         return recipe
-    if recipe not in RECIPES:
-        raise MetamersError(f"no recipe {recipe!r}; choose one of {', '.join(RECIPES)}{nearest(recipe, RECIPES)}")
-    return RECIPES[recipe]
+    known = RECIPES[kind]
+    if recipe not in known:
+        raise MetamersError(
+            f"no recipe {recipe!r} for {kind}s; choose one of {', '.join(known)}{nearest(recipe, known)}"
+        )
+    return known[recipe]

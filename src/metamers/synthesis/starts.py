@@ -20,21 +20,24 @@ def cell_generator(cell: Cell) -> torch.Generator:
     return torch.Generator().manual_seed(cell_seed(cell))
 
 
-def noise(shape: tuple[int, ...], std: float, generator: torch.Generator) -> Tensor:
-    """Gaussian noise around 0.5, clipped to [0, 1]: float [C, H, W] (Feather et al., 2023: std 0.05)."""
-    return (0.5 + std * torch.randn(shape, generator=generator)).clamp(0, 1)
+def noise(shape: tuple[int, ...], std: float, generator: torch.Generator, bounds: tuple[float, float]) -> Tensor:
+    """Gaussian noise around the middle of `bounds`, clipped to them (Feather et al., 2023: std 0.05 for images, 1e-7
+    for sounds)."""
+    return (sum(bounds) / 2 + std * torch.randn(shape, generator=generator)).clamp(*bounds)
 
 
-def pink_noise(shape: tuple[int, ...], std: float, generator: torch.Generator) -> Tensor:
-    """Noise whose amplitude falls as 1/f over the last two dims, around 0.5 with the given std: float [C, H, W]."""
-    height, width = shape[-2:]
-    fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
-    amplitude = torch.from_numpy(1 / np.maximum(np.hypot(fy, fx), 1 / max(height, width)))
-    amplitude[0, 0] = 0
-    spectrum = torch.fft.rfft2(torch.randn(shape, generator=generator, dtype=torch.float64)) * amplitude
-    field = torch.fft.irfft2(spectrum, s=(height, width))
-    field = field / field.flatten(1).std(1).view(-1, 1, 1)
-    signal: Tensor = (0.5 + std * field).clamp(0, 1).float()
+def pink_noise(shape: tuple[int, ...], std: float, generator: torch.Generator, bounds: tuple[float, float]) -> Tensor:
+    """Noise whose amplitude falls as 1/f, of images [C, H, W] over the last two dims, of sounds [T] over time, around
+    the middle of `bounds` with the given std, clipped."""
+    sides = shape[1:] or shape
+    across, dims = np.fft.rfftfreq(sides[-1]), tuple(range(-len(sides), 0))
+    distance = np.hypot(np.fft.fftfreq(sides[0])[:, None], across) if len(sides) > 1 else across
+    amplitude = torch.from_numpy(1 / np.maximum(distance, 1 / max(sides)))
+    amplitude[(0,) * len(sides)] = 0
+    spectrum = torch.fft.rfftn(torch.randn(shape, generator=generator, dtype=torch.float64), dim=dims) * amplitude
+    field = torch.fft.irfftn(spectrum, s=sides, dim=dims)
+    field = field / field.std(dim=dims, keepdim=True)
+    signal: Tensor = (sum(bounds) / 2 + std * field).clamp(*bounds).float()
     return signal
 
 

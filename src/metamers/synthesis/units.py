@@ -12,13 +12,18 @@ from metamers.models import StagedModel
 from metamers.synthesis.recipe import Recipe
 
 SINGLE_STEPS, DRAW_EVERY = 400, 50
+CUTOFF_STEPS = 400
+CUTOFFS = ((0.0, 0.0), (0.5, 0.0625), (1.0, 0.125), (2.0, 0.25), (4.0, 0.5), (8.0, 1.0), (16.0, 2.0))
+"""Temporal rates (Hz) and spectral scales (cycles per ERB) up to which filters are matched, one after the other."""
 
 
 @dataclass(frozen=True)
 class Units:
-    """The units of a stage: `sizes` are the columns of each, in order, of its activation [N, D]."""
+    """The units of a stage: `sizes` are the columns of each, in order, of its activation [N, D]; `modulations` the
+    temporal rate and the spectral scale of each, where it has them."""
 
     sizes: tuple[int, ...]
+    modulations: tuple[tuple[float, float], ...] = ()
 
 
 Choice = Callable[[Recipe, Units, torch.Generator], Mapping[int, Tensor | None]]
@@ -42,7 +47,24 @@ def random_single(recipe: Recipe, units: Units, generator: torch.Generator) -> M
     return chosen if len(units.sizes) > 1 else {0: None}
 
 
-CHOICES: Mapping[str, Choice] = {"random_single": random_single}
+def coarse_to_fine(recipe: Recipe, units: Units, generator: torch.Generator) -> Mapping[int, Tensor | None]:
+    """At each step size but the last: every 400 steps, the filters up to the next of `CUTOFFS` in rate or in scale.
+
+    Source: Feather et al. (2023), the objective of SpecTemp (robustness/custom_synthesis_losses.py). A stage whose
+    units have no rate and scale is always matched whole.
+    """
+    chosen: dict[int, Tensor | None] = {0: None}
+    blocks = -(-recipe.steps // recipe.halve_every)
+    for begin in range(0, (blocks - 1) * recipe.halve_every, recipe.halve_every):
+        for i, (most_rate, most_scale) in enumerate(CUTOFFS):
+            if i * CUTOFF_STEPS < recipe.halve_every:
+                up_to = [abs(rate) <= most_rate or scale <= most_scale for rate, scale in units.modulations]
+                chosen[begin + i * CUTOFF_STEPS] = torch.tensor(up_to)
+        chosen[begin + recipe.halve_every] = None
+    return chosen if units.modulations else {0: None}
+
+
+CHOICES: Mapping[str, Choice] = {"random_single": random_single, "coarse_to_fine": coarse_to_fine}
 """By the value of a recipe's `units`."""
 
 
@@ -94,13 +116,14 @@ def require_units(recipe: Recipe, representation: Representation) -> None:
 
 
 def units_of(model: StagedModel, stage: str, reference: Tensor) -> Units:
-    """The units of a stage for a signal [1, ...]: what its module says (`unit_sizes`), else the channels (or tokens) of
-    an activation [N, C, ...], else one.
+    """The units of a stage for a signal [1, ...]: what its module says (`unit_sizes`, `modulations`), else the channels
+    (or tokens) of an activation [N, C, ...], else one.
     """
     with torch.no_grad():
         activation = model.activations(reference.to(model.device), [stage])[stage]
-    sizes = getattr(model.module(stage), "unit_sizes", None)
+    module = model.module(stage)
+    sizes = getattr(module, "unit_sizes", None)
     if sizes is None:
         n = activation.shape[1] if activation.ndim > 2 else 1
         sizes = (activation.numel() // n,) * n
-    return Units(sizes)
+    return Units(sizes, getattr(module, "modulations", ()))

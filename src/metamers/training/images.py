@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metamers.errors import MetamersError, nearest
-from metamers.models import StagedModel
+from metamers.models import StagedModel, fitted
 from metamers.stimuli import StimulusSet
 
 HELD_BYTES = 2 * 2**30
@@ -93,8 +93,7 @@ def labeled_images(stimuli: StimulusSet, model: StagedModel, classes: Sequence[s
                 f"{nearest(str(label), classes)}; correct it"
             )
         labels.append(known)
-    assert model.input_size is not None
-    return LabeledImages(stimuli.fit(model.input_size, model.channels), torch.tensor(labels), tuple(classes))
+    return LabeledImages(fitted(stimuli, model), torch.tensor(labels), tuple(classes))
 
 
 def _numbers_by_value(label: str) -> tuple[int, int, str]:

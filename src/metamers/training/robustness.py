@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from metamers.errors import MetamersError
 from metamers.labels import LabelSpace, identity
-from metamers.models import StagedModel
+from metamers.models import StagedModel, fitted
 from metamers.stimuli import StimulusSet
 from metamers.store import sha256
 from metamers.training.attacks import Attack, Logits, strongest
@@ -77,11 +77,11 @@ def robustness_curve(
     if not model.has_decision:
         raise MetamersError(f"model {model.name!r} makes no decision that an attack could change; choose a classifier")
     assert model.input_size is not None
-    fitted = stimuli.fit(model.input_size, model.channels)
-    _require_within(attacks, (model.channels, *model.input_size), fitted.value_range)
+    shown = fitted(stimuli, model)
+    _require_within(attacks, model.input_shape, shown.value_range)
     outputs = next(stage.shape[0] for stage in model.describe() if stage.name == "output")
     space = identity(model.classes, outputs, model.name)
-    known, left_out = _known(fitted, space, model.name)
+    known, left_out = _known(shown, space, model.name)
     draws, notes = _draws(len(known), n_images, seeds)
     different = np.unique(np.concatenate([*draws.values()]))
     task = _Task(label_logits(model, space), known[different], space, model.device, batch_size)
