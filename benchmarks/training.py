@@ -13,7 +13,7 @@ from metamers.models.small_resnet import SmallResNet
 from metamers.models.staged import StagedModel
 from metamers.stimuli.pictograms import NAMES, pictograms
 from metamers.training.config import TrainingConfig
-from metamers.training.images import labeled_images
+from metamers.training.labeled import labeled_stimuli
 from metamers.training.processes import OneProcess
 from metamers.training.trainer import Task, Watch, fit, weights_to_train
 
@@ -33,8 +33,8 @@ def training_costs() -> dict[str, float]:
         }
     )
     model = StagedModel(SmallResNet(), input_size=64)
-    task = Task(model, labeled_images(pictograms("train", IMAGES), model, NAMES), None, weights_to_train(model, ()))
-    pixels, labels = next(task.images.batches([torch.arange(IMAGES)]))
+    task = Task(model, labeled_stimuli(pictograms("train", IMAGES), model, NAMES), None, weights_to_train(model, ()))
+    pixels, labels = next(task.stimuli.batches([torch.arange(IMAGES)]))
 
     def ours() -> object:
         with tempfile.TemporaryDirectory() as folder:

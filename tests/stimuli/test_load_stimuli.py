@@ -235,13 +235,16 @@ def test_a_bundled_set_gets_its_options(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_options_of_a_bundled_set() -> None:
-    assert _options("x", "size=32&split=train") == {"size": 32, "split": "train"}
+    assert _options("x", "size=32&split=train", ("split", "size")) == {"size": 32, "split": "train"}
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("bundled:pictogram", "no bundled stimuli 'pictogram'; there are: pictograms; did you mean 'pictograms'"),
+        (
+            "bundled:pictogram",
+            "no bundled stimuli 'pictogram'; there are: pictograms, spoken_words, .*; did you mean 'pictograms'",
+        ),
         ("bundled:pictograms?sed=1", "no option 'sed'; did you mean 'seed'"),
         ("bundled:pictograms?seed=-1", "seed is '-1'; give a whole number"),
         ("bundled:pictograms?n=", "n is ''; give a whole number"),

@@ -102,7 +102,7 @@ def test_attacks_have_no_gradient_of_weights_and_see_the_evaluated_network(halve
         seen.append((loop.network.training, any(w.requires_grad for w in loop.network.parameters())))
         return x
 
-    monkeypatch.setattr(trainer_module, "objective_of", lambda config: watching)
+    monkeypatch.setattr(trainer_module, "objective_of", lambda config, bounds: watching)
     train(config(epochs=1, objective=ADVERSARIAL), tmp_path / "a", model=small, stimuli=halves)
     assert set(seen) == {(False, False)} and len(seen) == 6
 

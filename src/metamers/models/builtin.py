@@ -10,7 +10,16 @@ import torch
 from torch import nn
 
 from metamers.errors import MetamersError, nearest
-from metamers.models import cochcnn9, cochresnet50, lowpass_alexnet, small_resnet_lowpass, spectemp, vone_alexnet
+from metamers.models import (
+    cochcnn9,
+    cochresnet50,
+    lowpass_alexnet,
+    small_cochcnn,
+    small_cochresnet,
+    small_resnet_lowpass,
+    spectemp,
+    vone_alexnet,
+)
 from metamers.models import hmax as hmax_layers
 from metamers.models.hmax_patches import read_patches, sample_patches
 from metamers.models.small_alexnet import SmallAlexNet
@@ -24,6 +33,12 @@ CLASSES = (
     *("music", "scissors", "skull", "snowman", "star", "sun", "telephone", "umbrella"),
 )
 """The classes of the small networks, where nothing else is said."""
+WORDS = (
+    *("apple", "baby", "bottle", "chicken", "doctor", "finger", "garden", "hammer", "island", "jacket", "kitchen"),
+    *("ladder", "letter", "monkey", "mountain", "needle", "orange", "paper", "river", "sister", "table", "tiger"),
+    *("window", "yellow"),
+)
+"""Those of the small networks of sounds."""
 MOST_CLASSES = 1_000_000
 
 
@@ -67,11 +82,18 @@ _SPEECH: dict[str, Any] = {
     **{"classes": cochcnn9.WORDS, "class_names": ()},
 }
 
+_WORDS: dict[str, Any] = {
+    **{"kind": "sound", "sample_rate": small_cochcnn.SAMPLE_RATE, "input_size": (1, small_cochcnn.N_SAMPLES)},
+    **{"classes": len(WORDS), "class_names": WORDS},
+}
+
 ARCHITECTURES: Mapping[str, Architecture] = {
     "small-resnet": Architecture(SmallResNet),
     "small-resnet-lowpass": Architecture(small_resnet_lowpass.SmallResNetLowPass, stages=small_resnet_lowpass.STAGES),
     "small-alexnet": Architecture(SmallAlexNet),
     "small-vgg": Architecture(SmallVGG),
+    "small-cochcnn": Architecture(small_cochcnn.SmallCochCNN, stages=small_cochcnn.STAGES, **_WORDS),
+    "small-cochresnet": Architecture(small_cochresnet.SmallCochResNet, stages=small_cochresnet.STAGES, **_WORDS),
     "lowpass-alexnet": Architecture(lowpass_alexnet.LowPassAlexNet, stages=lowpass_alexnet.STAGES, **_IMAGENET),
     "vone-alexnet": Architecture(vone_alexnet.VOneAlexNet, stages=vone_alexnet.STAGES, **_IMAGENET),
     "cochcnn9": Architecture(cochcnn9.CochCNN9, stages=cochcnn9.STAGES, **_SPEECH),

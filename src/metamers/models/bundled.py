@@ -36,8 +36,10 @@ def load_bundled(name: str, device: str | torch.device = "cpu") -> StagedModel:
         network,
         name=name,
         spec=f"bundled:{name}",
+        kind=architecture.kind,
+        sample_rate=architecture.sample_rate,
         input_size=architecture.input_size,
-        classes=CLASSES,
+        classes=architecture.class_names,
         stages=architecture.stages,
     )
     return model.to(device)

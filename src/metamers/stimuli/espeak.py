@@ -55,5 +55,12 @@ def speak(text: str, voice: str, speed: int, pitch: int) -> Sound:
 @lru_cache(maxsize=1)
 def _child() -> subprocess.Popen[bytes]:
     child = subprocess.Popen([sys.executable, str(_CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    atexit.register(child.kill)
+    atexit.register(_end, child)
     return child
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    for stream in (child.stdin, child.stdout):
+        assert stream is not None
+        stream.close()
+    child.wait()

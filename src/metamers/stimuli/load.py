@@ -1,6 +1,6 @@
 """Stimuli from what a user names: a folder, an archive, an array file, one image, or a bundled set."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,9 +16,12 @@ from metamers.stimuli.sounds import MAX_SECONDS, Sound, decode_sound, read_heade
 from metamers.stimuli.stimulus_set import StimulusSet, raise_first
 
 BUNDLED = "bundled:"
-BUNDLED_SETS = ("pictograms",)
-_NUMBERS = ("n", "seed", "size")
-_KEYS = ("split", *_NUMBERS)
+BUNDLED_SETS: Mapping[str, tuple[str, ...]] = {
+    "pictograms": ("split", "n", "seed", "size"),
+    "spoken_words": ("split", "n", "seed", "snr"),
+    "spoken_clips": ("n",),
+}
+"""The options of each."""
 
 
 def load_stimuli(
@@ -33,9 +36,10 @@ def load_stimuli(
     rms: float | None = None,
 ) -> StimulusSet:
     """The stimuli of a folder (with its subfolders), a zip archive of one (read in place), an npz file of images (`X`,
-    `y`, `classes`), a single image (PNG, JPEG, WebP, TIFF) or sound (WAV, FLAC, OGG, MP3), or
-    `bundled:pictograms?split=test&n=512&seed=0`. A folder with both gives its images, unless one of `rate`, `seconds`
-    and `rms` is given.
+    `y`, `classes`), a single image (PNG, JPEG, WebP, TIFF) or sound (WAV, FLAC, OGG, MP3), or a bundled set:
+    `bundled:pictograms?split=test&n=512&seed=0`, `bundled:spoken_clips`, or (extra: speech)
+    `bundled:spoken_words?split=test&n=480&seed=0&snr=10`. A folder with both kinds gives its images, unless one of
+    `rate`, `seconds` and `rms` is given.
 
     Labels come from the subfolders (the first that not all files share), or from the table in the file `labels`,
     column `label_column`, or from the file names by `label_pattern`, for instance "{label}_*".
@@ -192,28 +196,44 @@ def _bundled(spec: str) -> StimulusSet:
         raise MetamersError(
             f"no bundled stimuli '{name}'; there are: {', '.join(BUNDLED_SETS)}{nearest(name, BUNDLED_SETS)}"
         )
-    from metamers.stimuli.pictograms import pictograms
+    options = _options(spec, query, BUNDLED_SETS[name])
+    if name == "pictograms":
+        from metamers.stimuli.pictograms import pictograms
 
-    return pictograms(**_options(spec, query))
+        return pictograms(**options)
+    from metamers.stimuli.spoken_words import spoken_clips, spoken_words
+
+    return spoken_words(**options) if name == "spoken_words" else spoken_clips(**options)
 
 
-def _options(spec: str, query: str) -> dict[str, Any]:
+def _options(spec: str, query: str, known: Sequence[str]) -> dict[str, Any]:
     """The keyword arguments that a query states, numbers as numbers."""
+    listed = ", ".join(known)
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
     except ValueError as error:
-        raise MetamersError(f"'{spec}': write what follows ? as key=value, joined by &, of {_listed_keys()}") from error
+        raise MetamersError(f"'{spec}': write what follows ? as key=value, joined by &, of {listed}") from error
     options: dict[str, Any] = {}
     for key, value in pairs:
-        if key not in _KEYS:
-            raise MetamersError(f"'{spec}': no option '{key}'{nearest(key, _KEYS)}; there are {_listed_keys()}")
+        if key not in known:
+            raise MetamersError(f"'{spec}': no option '{key}'{nearest(key, known)}; there are {listed}")
         if key in options:
             raise MetamersError(f"'{spec}' states '{key}' twice; keep one")
-        if key in _NUMBERS and not (value.isascii() and value.isdigit()):
-            raise MetamersError(f"'{spec}': {key} is '{value}'; give a whole number")
-        options[key] = int(value) if key in _NUMBERS else value
+        options[key] = _read(spec, key, value)
     return options
 
 
-def _listed_keys() -> str:
-    return ", ".join(_KEYS)
+def _read(spec: str, key: str, value: str) -> str | int | float:
+    if key in ("n", "seed", "size"):
+        if not (value.isascii() and value.isdigit()):
+            raise MetamersError(f"'{spec}': {key} is '{value}'; give a whole number")
+        return int(value)
+    if key != "snr":
+        return value
+    try:
+        level = float(value)
+    except ValueError:
+        level = float("nan")
+    if not -100 <= level <= 100:
+        raise MetamersError(f"'{spec}': {key} is '{value}'; give a number of dB from -100 to 100")
+    return level

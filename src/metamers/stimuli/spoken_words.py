@@ -1,4 +1,7 @@
-"""Spoken words: everyday words in many voices before noise and babble, generated or, a few, as files."""
+"""Spoken words: everyday words in many voices before noise and babble, generated or, a few, as files.
+
+`python -m metamers.stimuli.spoken_words` writes the files anew.
+"""
 
 from functools import lru_cache
 from importlib.resources import files
@@ -10,7 +13,6 @@ from numpy.typing import NDArray
 from metamers.errors import MetamersError
 from metamers.stimuli.espeak import require_espeak, speak
 from metamers.stimuli.files import FolderFiles
-from metamers.stimuli.labeling import labels_from_folders
 from metamers.stimuli.sound_set import SoundSet
 from metamers.stimuli.sounds import Sound, Waveform, cut_or_pad, decode_sound, resample
 
@@ -58,13 +60,19 @@ def spoken_words(split: str = "test", n: int = 480, seed: int = 0, snr: float | 
 
 
 def spoken_clips(n: int | None = None) -> SoundSet:
-    """Sounds of `spoken_words` that ship as files, so that none need be spoken: 4 of each word."""
+    """Sounds of `spoken_words` (split "test", seed 4) that ship as files, so that none need be spoken: 4 of each word,
+    sound `i` saying `WORDS[i % 24]`.
+
+    Raises MetamersError for n out of range.
+    """
     found = FolderFiles(_CLIPS, kind="sound")
+    if n is not None and not 1 <= n <= len(found.ids):
+        raise MetamersError(f"spoken_clips: n={n}; there are {len(found.ids)}, so give 1 to {len(found.ids)}")
     ids = found.ids[:n]
     return SoundSet(
         name="bundled:spoken_clips" + ("" if n is None else f"?n={n}"),
         ids=ids,
-        labels=labels_from_folders(found.ids)[:n],
+        labels=[id_.split("-")[-1].removesuffix(".flac") for id_ in ids],
         classes=WORDS,
         source=lambda i: decode_sound(found.read(ids[i]), found.where(ids[i])),
         sample_rate=RATE,
@@ -125,3 +133,17 @@ def _noise(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
 
 def _rms(x: NDArray[np.floating]) -> float:
     return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
+
+
+def write_clips(folder: Path = _CLIPS, n: int = 96) -> None:
+    """Write the files of `spoken_clips` anew."""
+    import soundfile
+
+    sounds = spoken_words("test", n, 4)
+    folder.mkdir(exist_ok=True)
+    for i, label in enumerate(sounds.labels):
+        soundfile.write(folder / f"{i:02d}-{label}.flac", sounds.pixels(i), RATE, subtype="PCM_16")
+
+
+if __name__ == "__main__":
+    write_clips()

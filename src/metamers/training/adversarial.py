@@ -5,13 +5,15 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from metamers.training.attacks import Attack, Logits, climb
+from metamers.training.attacks import Attack, Bounds, Logits, climb
 
 
-def adversarial(attack: Attack) -> partial[Tensor]:
-    """For stimuli [N, ...] in [0, 1], what one attempt of `attack` ends at."""
-    return partial(_attacked, attack)
+def adversarial(attack: Attack, bounds: Bounds) -> partial[Tensor]:
+    """For stimuli [N, ...] within `bounds`, what one attempt of `attack` ends at."""
+    return partial(_attacked, attack, bounds)
 
 
-def _attacked(attack: Attack, logits: Logits, x: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-    return climb(logits, x, labels, attack, generator=generator)
+def _attacked(
+    attack: Attack, bounds: Bounds, logits: Logits, x: Tensor, labels: Tensor, generator: torch.Generator
+) -> Tensor:
+    return climb(logits, x, labels, attack, bounds=bounds, generator=generator)

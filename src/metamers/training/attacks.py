@@ -14,6 +14,9 @@ from metamers.training.norms import NORMS, Generators, project, random_inside, s
 Logits = Callable[[Tensor], Tensor]
 """Stimuli [N, ...] to logits [N, K], differentiable; each stimulus by itself."""
 
+Bounds = tuple[float, float] | None
+"""Between which stimuli lie; None where nothing bounds them."""
+
 CHECK_EVERY = 8
 """Steps after which `strongest` lets go of the stimuli that are misnamed; each time, it waits for the device."""
 
@@ -63,7 +66,7 @@ def climb(
     labels: Tensor,
     attack: Attack,
     *,
-    bounds: tuple[float, float] | None = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
     generator: Generators | None = None,
 ) -> Tensor:
     """The last iterate of one attempt: stimuli like `x` [N, ...], within `attack.eps` of it and within `bounds`.
@@ -90,7 +93,7 @@ def strongest(
     labels: Tensor,
     attack: Attack,
     *,
-    bounds: tuple[float, float] | None = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
     generator: Generators | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Adversarial:
@@ -139,25 +142,21 @@ class _Best:
         self.misnamed[rows] |= misnamed
 
 
-def _start(
-    x: Tensor, attack: Attack, bounds: tuple[float, float] | None, generator: Generators | None, at_random: bool
-) -> Tensor:
+def _start(x: Tensor, attack: Attack, bounds: Bounds, generator: Generators | None, at_random: bool) -> Tensor:
     if not at_random:
         return x.detach()
     if generator is None:
         raise ValueError("a random start needs a generator")
-    return _clipped(x.detach() + random_inside(x, attack.norm, attack.eps, generator), bounds)
+    return clipped(x.detach() + random_inside(x, attack.norm, attack.eps, generator), bounds)
 
 
-def _step(
-    adversarial: Tensor, x: Tensor, gradient: Tensor, attack: Attack, bounds: tuple[float, float] | None
-) -> Tensor:
+def _step(adversarial: Tensor, x: Tensor, gradient: Tensor, attack: Attack, bounds: Bounds) -> Tensor:
     if attack.norm == "l1" and bounds is not None:
         # Else the few values that a step changes are spent on those that cannot move. As in the code of Tramèr & Boneh.
         outward = ((adversarial <= bounds[0]) & (gradient < 0)) | ((adversarial >= bounds[1]) & (gradient > 0))
         gradient = gradient.masked_fill(outward, 0)
     moved = adversarial + attack.step_length * steepest(gradient, attack.norm)
-    return _clipped(x + project(moved - x, attack.norm, attack.eps), bounds)
+    return clipped(x + project(moved - x, attack.norm, attack.eps), bounds)
 
 
 def _loss_and_gradient(logits: Logits, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,5 +168,6 @@ def _loss_and_gradient(logits: Logits, x: Tensor, labels: Tensor) -> tuple[Tenso
     return outputs.detach(), gradient
 
 
-def _clipped(x: Tensor, bounds: tuple[float, float] | None) -> Tensor:
+def clipped(x: Tensor, bounds: Bounds) -> Tensor:
+    """Stimuli cut to what bounds them."""
     return x if bounds is None else x.clamp(*bounds)

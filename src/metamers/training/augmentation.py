@@ -1,4 +1,4 @@
-"""Changes of images that leave their labels as they are, drawn for each image by itself."""
+"""Changes of stimuli that leave their labels as they are, drawn for each by itself."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,9 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def augmented(x: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Images [N, C, H, W] in [0, 1], changed at random; `generator` is on the CPU."""
+    """Images [N, C, H, W] in [0, 1] or sounds [N, T], changed at random; `generator` is on the CPU."""
+    if x.ndim == 2:
+        return shifted(x, augmentation.crop, generator) if augmentation.crop else x
     if augmentation.crop:
         x = moved(x, augmentation.crop, generator)
     if augmentation.flip:
@@ -29,6 +31,13 @@ def moved(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
     columns = (left[:, None] + torch.arange(width, device=x.device))[:, None, None, :]
     images = torch.arange(n, device=x.device).view(-1, 1, 1, 1)
     return padded[images, torch.arange(channels, device=x.device).view(1, -1, 1, 1), rows, columns]
+
+
+def shifted(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Each sound [N, T] earlier or later by up to `most` samples, silence added."""
+    n, samples = x.shape
+    begin = torch.randint(2 * most + 1, (n,), generator=generator).to(x.device)
+    return F.pad(x, (most, most)).gather(1, begin[:, None] + torch.arange(samples, device=x.device))
 
 
 def jittered(x: Tensor, most: float, generator: torch.Generator) -> Tensor:

@@ -18,9 +18,10 @@ from metamers.training.run import card, train
 from metamers.training.trainer import Watch
 
 RECIPES = Path(str(files("metamers.training") / "recipes"))
-ABOUT = """It exists to demonstrate and test metamers without a download; it has seen nothing but pictograms and says
-nothing about photographs.
-"""
+ABOUT = {
+    "image": "it has seen nothing but pictograms and says\nnothing about photographs.",
+    "sound": "it has heard nothing but a synthesizer and says\nnothing about people's voices.",
+}
 
 
 def bundled_recipe(name: str) -> Path:
@@ -45,7 +46,8 @@ def rebuild(name: str, folder: Path) -> dict[str, float]:
         write_whole(folder / f"{name}.safetensors", (trained.folder / TRAINED_WEIGHTS).read_bytes())
     facts = {"name": name, "rebuild": f"python -m metamers.training.bundled {name}", "license": "MIT"}
     text = card(trained.model, config, trained.history, config.stimuli, **facts)
-    write_whole(folder / f"{name}.md", f"{text}{ABOUT}".encode())
+    about = f"It exists to demonstrate and test metamers without a download; {ABOUT[trained.model.kind]}\n"
+    write_whole(folder / f"{name}.md", f"{text}{about}".encode())
     return trained.history[-1]
 
 

@@ -35,9 +35,11 @@ class Standard(_Part):
 
 
 class Adversarial(_Part):
-    """The cross-entropy at what projected gradient descent finds around each stimulus (Madry et al., 2018)."""
+    """The cross-entropy at what projected gradient descent finds around each stimulus (Madry et al., 2018) or, where
+    `at` names the network's first module (e.g. `cochleagram`), around what that makes of it."""
 
     kind: Literal["adversarial"]
+    at: str | None = None
     norm: Literal["l2", "linf"]
     eps: NotNegative
     steps: Count = 3
@@ -47,9 +49,10 @@ class Adversarial(_Part):
 
 class RandomPerturbation(_Part):
     """The cross-entropy at random perturbations of one size, the control of Feather et al. (2023): on the sphere for
-    `l2`, at the corners of the cube for `linf`."""
+    `l2`, at the corners of the cube for `linf`. at: as for `adversarial`."""
 
     kind: Literal["random_perturbation"]
+    at: str | None = None
     norm: Literal["l2", "linf"]
     eps: NotNegative
 
@@ -106,10 +109,11 @@ Schedule = Annotated[Constant | Step | Cosine | OneCycle, Field(discriminator="k
 
 
 class Augmentation(_Part):
-    """Changes of the images, drawn anew each time one is seen.
+    """Changes of the stimuli, drawn anew each time one is seen.
 
-    crop: pixels by which an image may be moved, its border repeated. flip: left and right, by half. color_jitter:
-    brightness, contrast and saturation change by up to this share.
+    crop: pixels by which an image may be moved, its border repeated, or samples by which a sound may be, silence before
+    and after it. Of images alone: flip: left and right, by half. color_jitter: brightness, contrast and saturation
+    change by up to this share.
     """
 
     crop: Annotated[int, Field(ge=0)] = 0
@@ -138,7 +142,8 @@ class TrainingConfig(_Part):
 
     model: as for `metamers make`; `builtin:NAME` is built anew, for as many classes as there are labels. weights: where
     it starts from: None for those of the model (random for `builtin:`), "random", a file, or the name of a model of the
-    same architecture, e.g. `bundled:picto-resnet`. stimuli, validation: labeled sets, as for `metamers make`. frozen:
+    same architecture, e.g. `bundled:picto-resnet`. stimuli, validation: labeled sets, as for `metamers make`; rate,
+    seconds, rms: of sounds, as there. frozen:
     patterns of weights that stay as they are. seed: of initial weights, order, augmentations and perturbations.
     processes: on one machine, one to a GPU (extra `train`).
     """
@@ -150,6 +155,9 @@ class TrainingConfig(_Part):
     labels: str | None = None
     label_column: str | None = None
     label_pattern: str | None = None
+    rate: Count | None = None
+    seconds: Positive | None = None
+    rms: Positive | None = None
     objective: Objective = Standard()
     epochs: Count
     batch_size: Count = 64

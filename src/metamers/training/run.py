@@ -14,14 +14,14 @@ from safetensors.torch import save
 from torch import nn
 
 from metamers.errors import MetamersError
-from metamers.models import StagedModel, load_model
+from metamers.models import StagedModel, fit_to_model, load_model
 from metamers.models.devices import parse_device
 from metamers.models.state_dicts import put_weights, random_weights_from, read_weights, weights_hash
 from metamers.stimuli import StimulusSet, load_stimuli
 from metamers.store import write_whole
 from metamers.training.checkpoints import last_checkpoint
 from metamers.training.config import TrainingConfig
-from metamers.training.images import class_names, labeled_images
+from metamers.training.labeled import class_names, labeled_stimuli
 from metamers.training.norms import largest
 from metamers.training.processes import FabricProcesses, OneProcess, Processes, fabric_of
 from metamers.training.trainer import NotFiniteError, Task, Watch, fit, restore_weights, weights_to_train
@@ -81,7 +81,7 @@ def train(
     trained = _finished(task)
     if processes.rank == 0:
         write_weights(trained, out / WEIGHTS)
-        write_whole(out / CARD, card(trained, config, history, task.images.stimuli.name).encode())
+        write_whole(out / CARD, card(trained, config, history, task.stimuli.stimuli.name).encode())
     return Trained(trained, history, out)
 
 
@@ -143,54 +143,57 @@ def _task(
     stimuli: StimulusSet | None,
     validation: StimulusSet | None,
 ) -> Task:
-    given: dict[str, Any] = config.model_dump(include={"labels", "label_column", "label_pattern"})
-    images = load_stimuli(config.stimuli, **given) if stimuli is None else stimuli
+    given: dict[str, Any] = config.model_dump(
+        include={"labels", "label_column", "label_pattern", "rate", "seconds", "rms"}
+    )
+    stimuli = load_stimuli(config.stimuli, **given) if stimuli is None else stimuli
     if validation is None and config.validation is not None:
         validation = load_stimuli(config.validation, **given)
-    names = class_names(images)
-    loaded = _model(config, model, names)
-    if loaded.input_size is None:
-        if images.size is None:
-            raise MetamersError(f"{loaded.name}: input size unknown and the stimuli's sizes differ; state one of them")
-        loaded = loaded.with_input_size(images.size)
+    names = class_names(stimuli)
+    loaded, stimuli = fit_to_model(_model(config, model, names, stimuli), stimuli)
     classes = loaded.classes if set(names) <= set(loaded.classes) else names
-    if len(images) < config.batch_size:
-        raise MetamersError(f"batch_size {config.batch_size} is more than the {len(images)} stimuli; lower it")
+    if len(stimuli) < config.batch_size:
+        raise MetamersError(f"batch_size {config.batch_size} is more than the {len(stimuli)} stimuli; lower it")
     if config.batch_size < config.processes:
         raise MetamersError(f"batch_size {config.batch_size} is less than the {config.processes} processes; raise it")
-    labeled = labeled_images(images, loaded, classes)
+    labeled = labeled_stimuli(stimuli, loaded, classes)
     _require_within(config, loaded)
     return Task(
         loaded,
         labeled,
-        None if validation is None else labeled_images(validation, loaded, classes),
+        None if validation is None else labeled_stimuli(validation, loaded, classes),
         weights_to_train(loaded, config.frozen),
     )
 
 
 def _require_within(config: TrainingConfig, model: StagedModel) -> None:
     """Refuse an eps that no two stimuli are apart."""
-    n_values = model.channels * prod(model.input_size or ())
+    if getattr(config.objective, "at", None):
+        return  # what a module gives has no range
+    n_values, width = prod(model.input_shape), 2 if model.kind == "sound" else 1
     for name, part in (("objective", config.objective), ("evaluation", config.evaluation)):
         norm, eps = getattr(part, "norm", None), getattr(part, "eps", None)
-        if norm is not None and eps is not None and eps > (most := largest(norm, n_values)):
+        if norm is not None and eps is not None and eps > (most := width * largest(norm, n_values)):
             raise MetamersError(
                 f"{name}.eps {eps:g} is more than the stimuli's range allows: {most:g} in {norm}; lower it"
             )
 
 
-def _model(config: TrainingConfig, model: nn.Module | StagedModel | None, names: tuple[str, ...]) -> StagedModel:
+def _model(
+    config: TrainingConfig, model: nn.Module | StagedModel | None, names: tuple[str, ...], stimuli: StimulusSet
+) -> StagedModel:
     """The model with the weights that it starts from, its network its own."""
+    kind: dict[str, Any] = {"kind": stimuli.kind, "sample_rate": stimuli.sample_rate}
     start, spec = config.weights, config.model
     if spec.startswith("builtin:") and "classes=" not in spec:
         spec += f"{'&' if '?' in spec else '?'}classes={_n_outputs(names)}"
     at_random = "random" if start == "random" else None
     with random_weights_from(config.seed):
-        loaded = load_model(spec if model is None else model, weights=at_random).copied()
+        loaded = load_model(spec if model is None else model, weights=at_random, **kind).copied()
     if start not in (None, "random"):
         assert start is not None
         is_spec = ":" in start and not Path(start).is_file()
-        weights = load_model(start).network.state_dict() if is_spec else read_weights(start)
+        weights = load_model(start, **kind).network.state_dict() if is_spec else read_weights(start)
         put_weights(loaded.network, weights, start)
     return loaded
 
@@ -201,18 +204,16 @@ def _n_outputs(names: tuple[str, ...]) -> int:
 
 
 def _say_what_is_left(task: Task, config: TrainingConfig, say: Callable[[str], None]) -> None:
-    left = len(task.images) % config.batch_size
+    left = len(task.stimuli) % config.batch_size
     if left:
-        say(
-            f"{left} of the {len(task.images)} stimuli are left out of each epoch, other ones each time: no whole batch"
-        )
+        say(f"{left} of {len(task.stimuli)} stimuli are left out of each epoch, other ones each time: no whole batch")
     if task.validation is None:
         say("no accuracy is measured; name a validation set for that")
 
 
 def _finished(task: Task) -> StagedModel:
     """The model with its trained network, in evaluation mode and frozen."""
-    model, images = task.model, task.images
+    model, stimuli = task.model, task.stimuli
     return StagedModel(
         model.network,
         name=model.name,
@@ -224,7 +225,7 @@ def _finished(task: Task) -> StagedModel:
         sample_rate=model.sample_rate,
         mean=model.mean,
         std=model.std,
-        classes=images.classes if len(images.classes) == _outputs(model) else (),
+        classes=stimuli.classes if len(stimuli.classes) == _outputs(model) else (),
         device=str(next(model.network.parameters()).device),
     )
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +20,14 @@ from metamers.errors import MetamersError
 from metamers.models import StagedModel
 from metamers.models.capture import tensors_in
 from metamers.models.state_dicts import put_weights
+from metamers.stimuli.written import VALUE_RANGES
 from metamers.store import write_whole
 from metamers.training.adversarial import adversarial
-from metamers.training.attacks import Attack, Logits, strongest
+from metamers.training.attacks import Attack, Bounds, Logits, strongest
 from metamers.training.augmentation import augmented
 from metamers.training.checkpoints import Checkpoint, save_checkpoint
 from metamers.training.config import Adversarial, RandomPerturbation, TrainingConfig
-from metamers.training.images import LabeledImages
+from metamers.training.labeled import LabeledStimuli, as_signals
 from metamers.training.processes import Processes
 from metamers.training.random_perturbation import randomly_perturbed
 from metamers.training.schedules import rates
@@ -46,8 +47,8 @@ class Task:
     """A model whose network is to be trained, and on what. `weights` names those that are trained."""
 
     model: StagedModel
-    images: LabeledImages
-    validation: LabeledImages | None
+    stimuli: LabeledStimuli
+    validation: LabeledStimuli | None
     weights: tuple[str, ...]
 
 
@@ -113,8 +114,10 @@ class _Loop:
             weight_decay=chosen.weight_decay,
             nesterov=chosen.nesterov,
         )
-        self.objective = objective_of(config)
-        self.steps = len(task.images) // config.batch_size
+        self.inner = _inner(task.model, config, processes)
+        self.bounds = VALUE_RANGES[task.model.kind] if self.inner is None else None
+        self.objective = objective_of(config, self.bounds)
+        self.steps = len(task.stimuli) // config.batch_size
 
     def epoch(self, epoch: int, progress: Progress) -> dict[str, Any]:
         """Train for one epoch; its mean loss, the share right on what was trained on, and the last learning rate."""
@@ -125,9 +128,9 @@ class _Loop:
         parts = [batch[processes.rank :: processes.count] for batch in self._order(epoch)]
         self.network.train()
         rate = 0.0
-        for step, (pixels, labels) in enumerate(self.task.images.batches(parts)):
+        for step, (written, labels) in enumerate(self.task.stimuli.batches(parts)):
             rate = self._set_rates(epoch * self.steps + step)
-            x, y = pixels.to(processes.device).float() / 255, labels.to(processes.device)
+            x, y = as_signals(written.to(processes.device)), labels.to(processes.device)
             total += self._step(augmented(x, config.augmentation, random), y, random)
             if epoch == step == 0:
                 self._require_gradients()
@@ -143,9 +146,10 @@ class _Loop:
     def _step(self, x: Tensor, y: Tensor, random: torch.Generator) -> Tensor:
         """One update; its loss and the number right, [2]."""
         with self._only_inputs() if self.config.objective.kind == "adversarial" else nullcontext():
-            x = self.objective(self._logits, x, y, random)
+            x = self.objective(self._logits, self._given(x), y, random)
         with self._precision():
-            outputs = _output(self.wrapped(self.task.model.entering(x))).float()
+            given = self.task.model.entering(x) if self.inner is None else x
+            outputs = _output((self.wrapped if self.inner is None else self.inner.rest)(given)).float()
             loss = F.cross_entropy(outputs, y, label_smoothing=self.config.label_smoothing)
         self.optimizer.zero_grad()
         self.processes.backward(loss)
@@ -163,12 +167,13 @@ class _Loop:
         rows = torch.arange(min(asked.n, len(validation))).split(EVALUATION_BATCH)
         right = torch.zeros(2, device=self.processes.device)
         with self._only_inputs():
-            for pixels, labels in validation.batches(rows):
-                x, y = pixels.to(right.device).float() / 255, labels.to(right.device)
+            for written, labels in validation.batches(rows):
+                x, y = as_signals(written.to(right.device)), labels.to(right.device)
                 with torch.no_grad():
-                    right[0] += (self._logits(x).argmax(1) == y).sum()
+                    right[0] += (self._logits(self._given(x)).argmax(1) == y).sum()
                 if attack is not None:
-                    right[1] += (~strongest(self._logits, x, y, attack).misnamed).sum()
+                    found = strongest(self._logits, self._given(x), y, attack, bounds=self.bounds)
+                    right[1] += (~found.misnamed).sum()
         clean, robust = (right / sum(map(len, rows))).tolist()
         return {"accuracy": clean} | ({} if attack is None else {"robust_accuracy": robust})
 
@@ -188,9 +193,19 @@ class _Loop:
             if (momentum := checkpoint.tensors.get(f"momentum/{name}")) is not None:
                 self.optimizer.state[weight]["momentum_buffer"] = momentum.to(weight.device)
 
+    def _given(self, x: Tensor) -> Tensor:
+        """What the objective changes: stimuli or, where it says so, what the network's first module makes of them."""
+        if self.inner is None:
+            return x
+        with torch.no_grad():
+            given: Tensor = self.inner.first(self.task.model.entering(x))
+        return given
+
     def _logits(self, x: Tensor) -> Tensor:
+        """The logits for what `_given` gives."""
         with self._precision():
-            return _output(self.network(self.task.model.entering(x))).float()
+            outputs = self.network(self.task.model.entering(x)) if self.inner is None else self.inner.rest(x)
+            return _output(outputs).float()
 
     @contextmanager
     def _only_inputs(self) -> Iterator[None]:
@@ -214,8 +229,8 @@ class _Loop:
         """The batches of an epoch: the permutation that comes after those of the epochs before."""
         generator = torch.Generator().manual_seed(self.config.seed)
         for _ in range(epoch):
-            torch.randperm(len(self.task.images), generator=generator)
-        order = torch.randperm(len(self.task.images), generator=generator)
+            torch.randperm(len(self.task.stimuli), generator=generator)
+        order = torch.randperm(len(self.task.stimuli), generator=generator)
         batches: Sequence[Tensor] = order[: self.steps * self.config.batch_size].split(self.config.batch_size)
         return batches
 
@@ -243,14 +258,37 @@ class NotFiniteError(MetamersError):
         super().__init__(f"the loss is not finite in epoch {epoch}, by step {step}; lower the learning rate")
 
 
-def objective_of(config: TrainingConfig) -> Objective:
+class _Inner(NamedTuple):
+    """A network as its first module and the others."""
+
+    first: nn.Module
+    rest: nn.Module
+
+
+def _inner(model: StagedModel, config: TrainingConfig, processes: Processes) -> _Inner | None:
+    """Where the objective works, if not at the input."""
+    at = getattr(config.objective, "at", None)
+    if at is None:
+        return None
+    names = [name for name, _ in model.network.named_children()]
+    if not isinstance(model.network, nn.Sequential) or at != names[0] or len(names) < 2:
+        raise MetamersError(
+            f"objective.at {at!r}: model {model.name!r} is no sequence of modules of which this is the first "
+            f"({', '.join(names[:3])}, ...); leave it out"
+        )
+    if processes.count > 1 or any(True for _ in model.network[0].parameters()):
+        raise MetamersError(f"objective.at {at!r}: give one process, and a first module without weights")
+    return _Inner(model.network[0], model.network[1:])
+
+
+def objective_of(config: TrainingConfig, bounds: Bounds) -> Objective:
     """What turns stimuli into those that are trained on."""
     chosen = config.objective
     if isinstance(chosen, Adversarial):
         attack = Attack(chosen.norm, chosen.eps, chosen.steps, chosen.step_size, chosen.random_start)
-        return adversarial(attack)
+        return adversarial(attack, bounds)
     if isinstance(chosen, RandomPerturbation):
-        return randomly_perturbed(chosen.norm, chosen.eps)
+        return randomly_perturbed(chosen.norm, chosen.eps, bounds)
     return unchanged
 
 

@@ -8,8 +8,8 @@ from tests.training.conftest import Small, two_halves
 from metamers.errors import MetamersError
 from metamers.models import StagedModel
 from metamers.stimuli import StimulusSet
-from metamers.training import images as module
-from metamers.training.images import class_names, labeled_images
+from metamers.training import labeled as module
+from metamers.training.labeled import class_names, labeled_stimuli
 
 
 def labeled(labels):
@@ -21,7 +21,7 @@ def test_batches_are_the_images_and_labels_asked_for(monkeypatch):
     order = torch.randperm(20, generator=torch.Generator().manual_seed(0)).split(6)
     for most in (module.HELD_BYTES, 0):
         monkeypatch.setattr(module, "HELD_BYTES", most)
-        images = labeled_images(stimuli, StagedModel(Small(), input_size=8), ("lower", "upper"))
+        images = labeled_stimuli(stimuli, StagedModel(Small(), input_size=8), ("lower", "upper"))
         for (pixels, labels), rows in zip(images.batches(order), order, strict=True):
             assert torch.equal(pixels.float() / 255, stimuli.read(rows))
             assert [("lower", "upper")[i] for i in labels] == [stimuli.labels[i] for i in rows]
@@ -31,7 +31,7 @@ def test_digits_are_indices():
     model = StagedModel(Small(12), input_size=8)
     stimuli = labeled(["10", "9", "2"])
     assert class_names(stimuli) == ("2", "9", "10")
-    assert labeled_images(stimuli, model, [str(i) for i in range(12)]).labels.tolist() == [10, 9, 2]
+    assert labeled_stimuli(stimuli, model, [str(i) for i in range(12)]).labels.tolist() == [10, 9, 2]
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_digits_are_indices():
 def test_labels_that_do_not_do(labels, outputs, error):
     stimuli = labeled(labels)
     with pytest.raises(MetamersError) as raised:
-        labeled_images(stimuli, StagedModel(Small(outputs), input_size=8), class_names(stimuli))
+        labeled_stimuli(stimuli, StagedModel(Small(outputs), input_size=8), class_names(stimuli))
     assert error in str(raised.value)
 
 
 def test_a_label_out_of_range():
     model = StagedModel(Small(), input_size=8)
     with pytest.raises(MetamersError, match="the label '7' of '00001' is none of the 2 classes"):
-        labeled_images(labeled(["0", "7"]), model, ("lower", "upper"))
+        labeled_stimuli(labeled(["0", "7"]), model, ("lower", "upper"))

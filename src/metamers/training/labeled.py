@@ -11,6 +11,7 @@ from torch import Tensor
 from metamers.errors import MetamersError, nearest
 from metamers.models import StagedModel, fitted
 from metamers.stimuli import StimulusSet
+from metamers.stimuli.sounds import FULL_SCALE
 
 HELD_BYTES = 2 * 2**30
 """Sets of up to this size are decoded once and held; of larger ones, batches are read as they are needed."""
@@ -18,7 +19,7 @@ READ_AHEAD = 4
 
 
 @dataclass(frozen=True)
-class LabeledImages:
+class LabeledStimuli:
     """Stimuli fitted to a model's input, and the index of each one's class, int64 [N]."""
 
     stimuli: StimulusSet
@@ -30,7 +31,8 @@ class LabeledImages:
         return len(self.labels)
 
     def batches(self, order: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each tensor of indices, the images, uint8 [n, C, H, W], and their labels, int64 [n]."""
+        """For each tensor of indices, the stimuli as written (`as_signals` of them are signals) and their labels, int64
+        [n]: images uint8 [n, C, H, W], sounds int16 [n, T]."""
         if self._n_bytes() <= HELD_BYTES:
             if not self._held:
                 self._held.append(self._read(range(len(self))))
@@ -44,12 +46,16 @@ class LabeledImages:
                 yield ahead.pop(0).result(), self.labels[rows]
 
     def _n_bytes(self) -> int:
-        height, width = self.stimuli.size or (0, 0)
-        return len(self) * height * width * self.stimuli.channels
+        return len(self) * self.stimuli.pixels(0).nbytes
 
     def _read(self, rows: Sequence[int]) -> Tensor:
-        pixels = np.stack([self.stimuli.pixels(i) for i in rows])
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+        written = torch.from_numpy(np.stack([self.stimuli.pixels(i) for i in rows]))
+        return written.permute(0, 3, 1, 2).contiguous() if self.stimuli.kind == "image" else written
+
+
+def as_signals(written: Tensor) -> Tensor:
+    """Pixels, uint8, as floats in [0, 1]; samples, int16, as floats in [-1, 1)."""
+    return written.float() / (255 if written.dtype == torch.uint8 else FULL_SCALE)
 
 
 def class_names(stimuli: StimulusSet) -> tuple[str, ...]:
@@ -69,7 +75,7 @@ def class_names(stimuli: StimulusSet) -> tuple[str, ...]:
     return stimuli.classes or tuple(found)
 
 
-def labeled_images(stimuli: StimulusSet, model: StagedModel, classes: Sequence[str]) -> LabeledImages:
+def labeled_stimuli(stimuli: StimulusSet, model: StagedModel, classes: Sequence[str]) -> LabeledStimuli:
     """Stimuli with labels that are `classes` or, as digits, indices of them, fitted to a model that gives as many.
 
     Raises MetamersError for a label out of range, a set with one class, and a model of another number of outputs.
@@ -93,7 +99,7 @@ def labeled_images(stimuli: StimulusSet, model: StagedModel, classes: Sequence[s
                 f"{nearest(str(label), classes)}; correct it"
             )
         labels.append(known)
-    return LabeledImages(fitted(stimuli, model), torch.tensor(labels), tuple(classes))
+    return LabeledStimuli(fitted(stimuli, model), torch.tensor(labels), tuple(classes))
 
 
 def _numbers_by_value(label: str) -> tuple[int, int, str]:
