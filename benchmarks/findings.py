@@ -174,7 +174,7 @@ def ratios(table: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> list[dict[s
 
 
 def section(comparisons: Sequence[Comparison], pairs: Sequence[tuple[str, str]]) -> str:
-    """What comparisons that differ in their generating models alone found, as Markdown."""
+    """What comparisons that differ in their generating models and seeds alone found, as Markdown."""
     comparison = comparisons[0]
     names = [model.name for model in comparison.observers]
     found = pd.concat([recognized(responses(each), names) for each in comparisons], ignore_index=True)

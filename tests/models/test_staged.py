@@ -170,7 +170,7 @@ def test_sound_goes_in_as_it_is() -> None:
 def test_sound_is_mapped_and_normalized() -> None:
     model = StagedModel(nn.Linear(16, 3), kind="sound", input_size=16, input_range=(0, 2), mean=[0.5], std=[4.0])
     x = torch.rand(2, 16) - 0.5
-    torch.testing.assert_close(model.activations(x, ["input"])["input"], (2 * x - 0.5) / 4)
+    torch.testing.assert_close(model.activations(x, ["input"])["input"], (x + 1 - 0.5) / 4)
     assert model.decide(x).shape == (2,)
     with pytest.raises(MetamersError, match="3 values of mean; give 1"):
         StagedModel(nn.Linear(16, 3), kind="sound", input_size=16, mean=[0.5] * 3)

@@ -77,6 +77,8 @@ def test_a_folder_with_both_kinds_gives_its_images_unless_sounds_are_asked_for(f
 def test_images_have_no_rate():
     with pytest.raises(MetamersError, match="leave these out"):
         load_stimuli("bundled:pictograms?n=2", rate=8000)
+    with pytest.raises(MetamersError, match="leave these out"):
+        load_stimuli("bundled:spoken_clips", rms=0.1)
 
 
 @pytest.mark.parametrize("options", [{"rate": 0}, {"seconds": 0.0}, {"seconds": 1e6}, {"rms": 0.0}, {"rms": 2.0}])

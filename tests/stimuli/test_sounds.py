@@ -68,6 +68,7 @@ def test_channels_are_averaged():
         (encoded(np.array([0.0, np.nan]), subtype="FLOAT"), "NaN"),
         (encoded(4 * TONE, subtype="FLOAT"), "beyond full scale"),
         (encoded(TONE, form="FLAC")[:200], "truncated"),
+        (encoded(TONE)[:400], "truncated"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(data, words):

@@ -281,7 +281,7 @@ def test_progress_is_told(make_model, make_stimuli):
     [
         ({"stage": "blok"}, "'blok'.*did you mean 'block'"),
         ({"stage": []}, "no stage to match"),
-        ({"recipe": "fats"}, "no recipe 'fats'; .*did you mean 'fast'"),
+        ({"recipe": "fats"}, "no recipe 'fats' for images; .*did you mean 'fast'"),
         ({"stepss": 3}, "no recipe option 'stepss'; did you mean 'steps'"),
         ({"objective": "gramm"}, "no objective 'gramm'; .*did you mean 'gram'"),
         ({"stage": "fc", "objective": "gram"}, "'gram' needs positions"),

@@ -73,9 +73,9 @@ def test_starts_do_not_depend_on_the_batch():
     assert torch.equal(together, torch.stack(alone[::-1]))
 
 
-def test_given_starts_are_fitted_and_counted(make_stimuli):
+def test_given_starts_are_read_and_counted(make_stimuli):
     cells = [Cell("net", "layer1", "fast", f"{i}.png", 0) for i in range(2)]
-    starts = start_signals(Recipe("r"), cells, (1, 6, 6), make_stimuli(2), kind="image")
+    starts = start_signals(Recipe("r"), cells, (1, 6, 6), make_stimuli(2).fit((6, 6), 1), kind="image")
     assert starts.shape == (2, 1, 6, 6)
     with pytest.raises(MetamersError, match="3 start stimuli for 2 references; give one for each"):
         start_signals(Recipe("r"), cells, (3, 12, 12), make_stimuli(3), kind="image")

@@ -93,7 +93,7 @@ def test_a_place_inside_that_there_is_not_is_refused(tmp_path):
 
 
 def test_images_are_refused_by_a_model_of_sounds(tmp_path, halves):
-    with pytest.raises(MetamersError, match="takes sounds, not images"):
+    with pytest.raises(MetamersError, match="takes sounds, but 'halves' holds images"):
         train(config(), tmp_path / "a", model=network(), stimuli=halves)
 
 

@@ -325,16 +325,16 @@ def _merits(runs: tuple[Path, ...], observers: str, resamples: int) -> "pd.DataF
 
 
 def _signals(results: "Results") -> "pd.DataFrame":
-    """Metamers and their references as written, in [0, 1]."""
+    """Metamers and their references as written: images in [0, 1], sounds in [-1, 1]."""
     import pandas as pd
 
-    from metamers.stimuli import read_image
+    from metamers.stimuli.written import read_signals
 
     keys, failed = ["model", "stage", "recipe", "reference", "seed"], results.failed
     made = [
         {key: cell[key] for key in keys}
-        | {"signal": read_image(results.store.path(cell["file"])) / 255}
-        | {"reference_signal": read_image(results.store.path(cell["reference_file"])) / 255}
+        | {"signal": read_signals([results.store.path(cell["file"])])[0].numpy()}
+        | {"reference_signal": read_signals([results.store.path(cell["reference_file"])])[0].numpy()}
         for cell in results.cells
         if cell["file"] and cell["cell"] not in failed
     ]

@@ -84,17 +84,17 @@ def make(
         Exit with 1 when a cell did not pass.
     """
     from metamers.matching import AboveNull, Representation, SameDecision
-    from metamers.models import fit_to_model, load_model
+    from metamers.models import fit_to_model, load_model, own_kind
     from metamers.models.devices import parse_device
     from metamers.observers import recognize
     from metamers.stimuli import load_stimuli
     from metamers.store import Store, build_tables
     from metamers.study import ModelTask, Settings, run_local
-    from metamers.synthesis import RECIPES, recipe_named
+    from metamers.synthesis import recipe_named
 
     # From the cheapest check to the dearest: pixels are decoded last.
     changes = parse_settings(set_ or [])
-    recipe_named(recipe, "sound" if recipe in RECIPES["sound"] else "image").with_options(**changes)
+    recipe_named(recipe, None).with_options(**changes)
     criterion, size = AboveNull(quantile=quantile), parse_size(input_size)
     Representation(("output",), summary=objective)
     parse_device(device)
@@ -103,9 +103,8 @@ def make(
     as_sounds = asdict(sounds or Sounds())
     images = load_stimuli(stimuli, **asdict(labels or Labels()), limit=limit, **as_sounds)
     null = None if null_stimuli is None else load_stimuli(null_stimuli, **as_sounds)
-    loaded = load_model(
-        model, weights=weights, input_size=size, kind=images.kind, sample_rate=images.sample_rate, device=device
-    )
+    kind = own_kind(model, images.kind, images.sample_rate)
+    loaded = load_model(model, weights=weights, input_size=size, device=device, **kind)
     loaded, images = fit_to_model(loaded, images)
     chosen = recipe_named(recipe, loaded.kind).with_options(**changes)
     representations = tuple(Representation(stages, summary=objective) for stages in _stages(loaded, stage))

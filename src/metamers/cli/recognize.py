@@ -51,7 +51,7 @@ def recognize(
         Write the page RUN/report.html at the end.
     """
     from metamers.labels import label_space
-    from metamers.models import load_model
+    from metamers.models import load_model, own_kind
     from metamers.observers import model_observer, recognize, require_scored
     from metamers.observers.shown import require_controls
     from metamers.store import Store, build_tables
@@ -65,9 +65,10 @@ def recognize(
         option = "--weights" if weights else "--input-size"
         raise MetamersError(f"{option} is for one model; call `metamers recognize` once for each")
     space, store = label_space(labels), Store.open(run)
-    kind = {key: store.study()["models"][0][key] for key in ("kind", "sample_rate")}
+    like = store.study()["models"][0]
     observers: dict[str, ModelObserver] = {}
     for spec in by:
+        kind = own_kind(spec, like.get("kind", "image"), like.get("sample_rate"))
         model = load_model(spec, weights=weights, input_size=parse_size(input_size), device=device, **kind)
         observer = model_observer(store, model, space, decision, beside=observers.values())
         require_scored(store, observer)

@@ -102,7 +102,8 @@ def null_distribution(
     small for the pairs wanted, the set is run through again in another order, and a pair may come again. Fewer pairs
     are used where the set has no more. Raises MetamersError where no pair has a defined measure.
     """
-    if model.input_size is not None and (stimuli.size, stimuli.channels) != (model.input_size, model.channels):
+    wanted = (model.input_size, model.channels, model.sample_rate or stimuli.sample_rate)
+    if model.input_size is not None and (stimuli.size, stimuli.channels, stimuli.sample_rate) != wanted:
         stimuli = fitted(stimuli, model)
     usable = different(stimuli)
     n_images, n_constant = len(usable), 0

@@ -12,7 +12,7 @@ from metamers.matching.match import judge, match
 from metamers.matching.measures import MEASURES
 from metamers.matching.null import NullDistribution
 from metamers.matching.representation import Representation
-from metamers.models import StagedModel, load_model
+from metamers.models import StagedModel, load_model, own_kind
 from metamers.stimuli.written import read_signals
 from metamers.store import Record, Store, matches, read_json, sha256
 
@@ -125,7 +125,7 @@ def _models(study: Record, given: Mapping[str, StagedModel], device: str) -> Cal
                 f"model {name!r} was given as a Python object; verify in Python: metamers.verify(run, models=[model])"
             )
         else:
-            kind = {"kind": entry["kind"], "sample_rate": entry["sample_rate"]}
+            kind = own_kind(entry["spec"], entry.get("kind", "image"), entry.get("sample_rate"))
             model = load_model(entry["spec"], weights=entry["weights"], input_size=size, device=device, **kind)
         if model.weights_hash() != entry["weights_hash"]:
             raise MetamersError(f"model {name!r}: its weights have changed since the run was made; restore them")

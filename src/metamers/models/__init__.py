@@ -3,7 +3,7 @@
 from metamers.models.bundled import describe_bundled
 from metamers.models.cochleagram import Cochleagram
 from metamers.models.inputs import fit_to_model, fitted
-from metamers.models.sources import SOURCES, load_model
+from metamers.models.sources import SOURCES, load_model, own_kind
 from metamers.models.staged import StagedModel
 from metamers.models.stages import StageInfo
 
@@ -16,4 +16,5 @@ __all__ = [
     "fit_to_model",
     "fitted",
     "load_model",
+    "own_kind",
 ]

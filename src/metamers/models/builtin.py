@@ -96,9 +96,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "small-cochresnet": Architecture(small_cochresnet.SmallCochResNet, stages=small_cochresnet.STAGES, **_WORDS),
     "lowpass-alexnet": Architecture(lowpass_alexnet.LowPassAlexNet, stages=lowpass_alexnet.STAGES, **_IMAGENET),
     "vone-alexnet": Architecture(vone_alexnet.VOneAlexNet, stages=vone_alexnet.STAGES, **_IMAGENET),
-    "cochcnn9": Architecture(cochcnn9.CochCNN9, stages=cochcnn9.STAGES, **_SPEECH),
-    "cochresnet50": Architecture(cochresnet50.CochResNet50, stages=cochresnet50.STAGES, **_SPEECH),
-    "spectemp": Architecture(spectemp.SpecTemp, stages=spectemp.STAGES, **_SPEECH),
+    "cochcnn9": Architecture(cochcnn9.CochCNN9, stages=cochcnn9.STAGES, options=("mode",), **_SPEECH),
+    "cochresnet50": Architecture(cochresnet50.CochResNet50, stages=cochresnet50.STAGES, options=("mode",), **_SPEECH),
+    "spectemp": Architecture(spectemp.SpecTemp, stages=spectemp.STAGES, options=("mode",), **_SPEECH),
     "hmax": Architecture(
         _hmax,
         stages=hmax_layers.STAGES,
@@ -120,6 +120,7 @@ def load_builtin(name: str, weights: str | None, device: torch.device) -> Staged
     Raises MetamersError for an unknown name or option, and for weights that do not fit.
     """
     asked = _parsed(name)
+    name = asked.name + name[len(name.partition("?")[0]) :]
     architecture = ARCHITECTURES[asked.name]
     file = None if weights in (None, "random") else weights
     said = _Said() if file is None else _said(file)

@@ -15,6 +15,7 @@ class CochCNN9(nn.Sequential):
     """The network of Kell et al. (2018, Neuron 98) as trained by Feather et al. (2023).
 
     Waveforms [N, 40000], 2 s at 20 kHz, to logits [N, classes]; 794 words there. Kernels are frequency x time.
+    mode: of the cochleagram.
 
     Source: Feather et al. (2023), Methods; sizes and paddings from the authors' code (audio_models/kell2018.py).
     """

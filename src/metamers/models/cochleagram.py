@@ -99,7 +99,8 @@ class Cochleagram(nn.Module):
             )
         if self.frame_rate < 1 or self.sample_rate % self.frame_rate:
             raise MetamersError(
-                f"cochleagram: frame rate {self.frame_rate} does not divide the sample rate {self.sample_rate}"
+                f"cochleagram: frame rate {self.frame_rate} does not divide the sample rate {self.sample_rate}; choose "
+                f"{_divisor(self.sample_rate, self.frame_rate)}"
             )
         if self.n_bands < 1 or self.overlap < 1:
             raise MetamersError(
@@ -136,10 +137,10 @@ class _Bands:
         self.kernel = torch.from_numpy(_kernel(hop, factor)).float()[None, None].to(device)
 
     def envelopes(self, spectra: Tensor) -> Tensor:
-        analytic = torch.fft.ifft(spectra[:, self.bins] * self.gains, n=self.n)
+        analytic = torch.fft.ifft(spectra[:, self.bins] * self.gains.to(spectra.real.dtype), n=self.n)
         envelopes = torch.view_as_real(analytic).square().sum(-1).clamp(min=LEAST_POWER).sqrt()
         n, filters, samples = envelopes.shape
-        frames = F.conv1d(envelopes.view(n * filters, 1, samples), self.kernel, stride=self.hop)
+        frames = F.conv1d(envelopes.view(n * filters, 1, samples), self.kernel.to(envelopes.dtype), stride=self.hop)
         return frames.view(n, filters, -1)
 
 
@@ -155,9 +156,14 @@ def _kernel(hop: int, factor: int) -> NDArray[np.float64]:
     return kernel
 
 
+def _divisor(number: int, near: int) -> int:
+    """The divisor of a number that is nearest to another."""
+    return min((i for i in range(1, number + 1) if number % i == 0), key=lambda divisor: abs(divisor - near))
+
+
 def _factors(gains: NDArray[np.float64], hop: int, n_samples: int) -> Sequence[int]:
     """By how much each band can be thinned out: a divisor of the frame's and of the sound's number of samples."""
-    allowed = [factor for factor in range(1, hop // 2 + 1) if hop % factor == 0 and n_samples % factor == 0]
+    allowed = [factor for factor in range(1, max(1, hop // 2) + 1) if hop % factor == 0 and n_samples % factor == 0]
     factors = []
     for row in gains:
         first, last = _ends(row)

@@ -15,7 +15,7 @@ STAGES = ("cochleagram", "relu", "layer1", "layer2", "layer3", "layer4", "avgpoo
 class CochResNet50(nn.Sequential):
     """torchvision's ResNet-50 (stride in the 3 x 3 convolutions) with one input channel, over a cochleagram.
 
-    Waveforms [N, 40000], 2 s at 20 kHz, to logits [N, classes]; 794 words in the study.
+    Waveforms [N, 40000], 2 s at 20 kHz, to logits [N, classes]; 794 words in the study. mode: of the cochleagram.
 
     Source: Feather et al. (2023), Methods; the authors' code (audio_models/resnet.py). Raises MetamersError where
     torchvision (extra: vision) is missing.

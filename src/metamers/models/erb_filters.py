@@ -25,14 +25,12 @@ def erb_hertz(number: ArrayLike) -> NDArray[np.float64]:
 class FilterBank:
     """Filters by ascending center frequency.
 
-    centers: of the band-pass filters, in Hz. gains: [filters, bins], whose squares sum to 1 at each frequency between
-    the limits. n_low, n_high: how many of the first are low-pass and of the last high-pass.
+    centers: of the band-pass filters, in Hz. gains: [filters, bins], whose squares sum to 1 at each frequency; the
+    low-pass filters come first, the high-pass filters last.
     """
 
     centers: NDArray[np.float64]
     gains: NDArray[np.float64]
-    n_low: int
-    n_high: int
 
 
 def half_cosine_filters(hertz: ArrayLike, n: int, overlap: int, low: float, high: float) -> FilterBank:
@@ -55,4 +53,4 @@ def half_cosine_filters(hertz: ArrayLike, n: int, overlap: int, low: float, high
     lowest = [np.where(place < inner[k], np.sqrt(1 - bands[k] ** 2), 0.0) for k in range(overlap)]
     highest = [np.where(place > inner[-1 - k], np.sqrt(1 - bands[-1 - k] ** 2), 0.0) for k in range(overlap)]
     gains = np.concatenate([lowest, bands, highest[::-1]]) / np.sqrt(overlap)
-    return FilterBank(erb_hertz(inner), gains, overlap, overlap)
+    return FilterBank(erb_hertz(inner), gains)

@@ -37,7 +37,7 @@ def load_model(
     *,
     stages: str | Sequence[str] | None = None,
     input_size: int | Sequence[int] | None = None,
-    input_range: tuple[float, float] = (0, 1),
+    input_range: tuple[float, float] | None = None,
     channels: int = 3,
     sample_rate: int | None = None,
     kind: str | None = None,
@@ -47,7 +47,7 @@ def load_model(
     """A model by name (the forms are in `SOURCES`) or from a module of one's own, with stages to read activations at.
 
     `stages` are names or globs that "all" stands for. `input_size` is (height, width) or one number for a square.
-    `input_range` (what [0, 1] is mapped to), `channels`, `sample_rate` and `kind` ("image", the default, or "sound")
+    `input_range` (what stimuli are mapped to), `channels`, `sample_rate` and `kind` ("image", the default, or "sound")
     describe a module of one's own; other models know theirs. `weights` is None for the source's own, "random" (seed 0),
     or a file: safetensors, or a state dict that loads without running code. A module is copied, a StagedModel where it
     gets other weights or another device: what is given stays as it is.
@@ -59,8 +59,8 @@ def load_model(
     ('conv1', 'relu', 'layer1', 'layer2', 'layer3', 'layer4', 'avgpool', 'output')
     """
     on = parse_device(device)
-    given = {"input_range": input_range, "channels": channels}
-    own = {**given, "kind": kind or "image", "sample_rate": sample_rate}
+    given = {"input_range": input_range, "channels": channels, "sample_rate": sample_rate, "kind": kind}
+    own = {**given, "kind": kind or "image"}
     chosen = None if weights is None else str(weights)
     if isinstance(spec_or_module, nn.Module):
         model = _from_module(spec_or_module, chosen, on, own)
@@ -68,19 +68,27 @@ def load_model(
         _refuse(given, spec_or_module.name)
         model = spec_or_module if chosen is None else _with_weights(spec_or_module.copied(), chosen)
         model = model.to(on)
-    elif ".py:" in spec_or_module or spec_or_module.endswith(".py"):
+    elif _is_function(spec_or_module):
         model = _from_function(spec_or_module, chosen, on, own)
     else:
         _refuse(given, spec_or_module)
         model = _from_source(spec_or_module, chosen, on)
-    if kind not in (None, model.kind):
-        raise MetamersError(f"model {model.name!r} takes {model.kind}s, not {kind}s; choose another")
     if chosen is not None:
         model.weights = chosen
         model.name += f"{'&' if '?' in model.name else '?'}weights={Path(chosen).stem}"
     if input_size is not None:
         model = model.with_input_size(input_size)
     return model if stages is None else model.with_stages(stages)
+
+
+def own_kind(spec: str | nn.Module | StagedModel, kind: str, sample_rate: int | None) -> dict[str, Any]:
+    """What `load_model` must be told of stimuli: their kind and rate, for modules of one's own, which do not say."""
+    plain = isinstance(spec, nn.Module) or (isinstance(spec, str) and _is_function(spec))
+    return {"kind": kind, "sample_rate": sample_rate} if plain else {}
+
+
+def _is_function(spec: str) -> bool:
+    return ".py:" in spec or spec.endswith(".py")
 
 
 def _from_source(spec: str, weights: str | None, device: torch.device) -> StagedModel:
@@ -112,7 +120,7 @@ def _from_function(spec: str, weights: str | None, device: torch.device, given: 
     if isinstance(made, tuple) and len(made) == 2:
         made, size = made
     if isinstance(made, StagedModel):
-        _refuse({key: given[key] for key in _DEFAULTS}, spec)
+        _refuse({key: given[key] for key in ("input_range", "channels")}, spec)
         model = made.to(device)
     elif isinstance(made, nn.Module):
         model = StagedModel(_unwrapped(made), input_size=size, device=device, **given)
@@ -149,7 +157,7 @@ def _unwrapped(module: nn.Module) -> nn.Module:
     return module.module if isinstance(module, parallel) else module
 
 
-_DEFAULTS: Mapping[str, Any] = {"input_range": (0, 1), "channels": 3}
+_DEFAULTS: Mapping[str, Any] = {"input_range": None, "channels": 3, "sample_rate": None, "kind": None}
 
 
 def _refuse(given: Mapping[str, Any], model: str) -> None:

@@ -19,15 +19,17 @@ SPECTRAL_SCALES = (0.0, 0.0625, 0.125, 0.25, 0.5, 1.0, 2.0)
 FRAMES_PER_SECOND, FILTERS_PER_ERB = 200, 6
 N_FILTERS, N_FRAMES = 211, 390
 """Of the cochleagram."""
+ROWS, COLUMNS = 2 * N_FILTERS, 3 * N_FRAMES
+"""Of the cochleagram padded with zeros."""
 GAIN, LEAST_POWER = 100.0, 1e-8
 
 
 class SpecTemp(nn.Sequential):
     """The power of 111 spectrotemporal modulation filters over a cochleagram, averaged over time, and a linear readout.
 
-    Waveforms [N, 40000], 2 s at 20 kHz, to logits [N, classes]; 794 words in the study. The filters are those of Chi,
-    Ru & Shamma (2005, J. Acoust. Soc. Am. 118): each rate and scale with both directions of sweep, rates and scales of
-    0 pass what is constant, and the greatest pass all above them.
+    Waveforms [N, 40000], 2 s at 20 kHz, to logits [N, classes]; 794 words in the study. mode: of the cochleagram. The
+    filters are those of Chi, Ru & Shamma (2005, J. Acoust. Soc. Am. 118): each rate and scale with both directions of
+    sweep, rates and scales of 0 pass what is constant, and the greatest pass all above them.
 
     Source: Feather et al. (2023), Methods; rates, scales and padding from the authors' code
     (audio_models/spectemp_filts.py).
@@ -69,14 +71,16 @@ class ModulationFilters(_Units):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("transfer", torch.from_numpy(transfer_functions()).to(torch.complex64), persistent=False)
+        self.register_buffer("transfer", torch.from_numpy(transfer_functions()), persistent=False)
 
     def forward(self, cochleagrams: Tensor) -> Tensor:
-        """The real part of the filtered cochleagrams, each padded with zeros behind its end."""
-        transfer = self.get_buffer("transfer")
-        spectra = torch.fft.fft2(cochleagrams * GAIN, s=transfer.shape[-2:])
-        filtered: Tensor = torch.fft.ifft2(spectra[:, None] * transfer).real
-        return filtered[..., :N_FILTERS, :N_FRAMES]
+        """The filtered cochleagrams, each padded with zeros behind its end; one by one, as each takes much memory."""
+        return torch.stack([self._filtered(cochleagram) for cochleagram in cochleagrams])
+
+    def _filtered(self, cochleagram: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft2(cochleagram * GAIN, s=(ROWS, COLUMNS))
+        filtered: Tensor = torch.fft.irfft2(spectrum * self.get_buffer("transfer"), s=(ROWS, COLUMNS))
+        return filtered[:, :N_FILTERS, :N_FRAMES].contiguous()
 
 
 class Power(_Units):
@@ -95,40 +99,40 @@ class TimeMean(nn.Module):
         return x.mean(-1)
 
 
-def transfer_functions() -> NDArray[np.complex128]:
-    """Of each filter, over spectral and temporal frequency: [111, 422, 1170]."""
-    rows, columns = 2 * N_FILTERS, 3 * N_FRAMES
-    spectral = {scale: _spectral(scale, rows) for scale in SPECTRAL_SCALES}
-    temporal = {rate: _temporal(rate, columns) for rate in TEMPORAL_RATES}
-    up, right = np.fft.fftfreq(rows)[:, None], np.fft.fftfreq(columns)[None]
-    same_sign = up * right >= 0
-    found = []
-    for rate, scale in modulations():
-        transfer = spectral[scale][:, None] * temporal[abs(rate)][None]
+def transfer_functions() -> NDArray[np.complex64]:
+    """Of each filter, over spectral and (not negative) temporal frequency: [111, 422, 586]. They are those of real
+    filters, so that half of them says all."""
+    spectral = {scale: _spectral(scale) for scale in SPECTRAL_SCALES}
+    temporal = {rate: _temporal(rate) for rate in TEMPORAL_RATES}
+    upward = np.fft.fftfreq(ROWS)[:, None]
+    upward[ROWS // 2] = 0  # the highest frequency has no direction
+    found = np.empty((len(modulations()), ROWS, COLUMNS // 2 + 1), np.complex64)
+    for i, (rate, scale) in enumerate(modulations()):
+        found[i] = spectral[scale][:, None] * temporal[abs(rate)][None]
         if rate and scale:  # one direction of sweep: two opposite quadrants
-            transfer = transfer * (same_sign if rate > 0 else ~same_sign)
-        found.append(transfer)
-    return np.stack(found)
+            found[i, :, 1:-1] *= upward * rate >= 0
+    return found
 
 
-def _spectral(scale: float, n: int) -> NDArray[np.float64]:
-    frequencies = np.abs(np.fft.fftfreq(n, 1 / FILTERS_PER_ERB))
+def _spectral(scale: float) -> NDArray[np.float64]:
+    frequencies = np.abs(np.fft.fftfreq(ROWS, 1 / FILTERS_PER_ERB))
     if scale == 0:
         return np.where(frequencies == 0, 1.0, 0.0)
     ratio = (frequencies / scale) ** 2
-    gain: NDArray[np.float64] = ratio * np.exp(1 - ratio)
+    gain: NDArray[np.float64] = ratio * np.exp(-ratio)
+    gain /= gain.max()
     if scale == SPECTRAL_SCALES[-1]:
         gain[frequencies > scale] = 1.0
     return gain
 
 
-def _temporal(rate: float, n: int) -> NDArray[np.complex128]:
-    frequencies = np.abs(np.fft.fftfreq(n, 1 / FRAMES_PER_SECOND))
+def _temporal(rate: float) -> NDArray[np.complex128]:
+    frequencies = np.fft.rfftfreq(COLUMNS, 1 / FRAMES_PER_SECOND)
     if rate == 0:
         return np.where(frequencies == 0, 1.0 + 0.0j, 0.0)
     time = np.arange(N_FRAMES) / FRAMES_PER_SECOND * rate
     response = np.sin(2 * np.pi * time) * time**2 * np.exp(-3.5 * time)
-    transfer = np.fft.fft(response - response.mean(), n)
+    transfer = np.fft.rfft(response - response.mean(), COLUMNS)
     size = np.abs(transfer)
     gain = size / size.max()
     if rate == TEMPORAL_RATES[-1]:

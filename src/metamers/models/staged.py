@@ -18,6 +18,7 @@ from metamers.models.randomness import seeded
 from metamers.models.stages import StageInfo, Stages
 from metamers.models.state_dicts import weights_hash
 from metamers.models.trace import Trace, trace
+from metamers.stimuli.written import VALUE_RANGES
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -25,9 +26,9 @@ PRECISIONS = ("float32", "bfloat16")
 class StagedModel:
     """A network whose activations can be read at named stages.
 
-    Takes stimuli in [0, 1]: images float [N, C, H, W], sounds [N, T] (as they are). They are mapped to `input_range`,
-    then normalized by `mean` and `std` (one value per channel, of a sound one, in units of `input_range`), then given
-    to the network, which is put into evaluation mode, frozen, and moved to `device`.
+    Takes images in [0, 1], float [N, C, H, W], or sounds in [-1, 1], [N, T]. They are mapped to `input_range` (None: as
+    they are), then normalized by `mean` and `std` (one value per channel, of a sound one, in units of `input_range`),
+    then given to the network, which is put into evaluation mode, frozen, and moved to `device`.
 
     `input_size` is (height, width), for sounds (1, samples), or None where the network takes any; a single number is a
     square. `stages` are the names or globs that "all" stands for. `classes` are class names in the order of the output;
@@ -51,7 +52,7 @@ class StagedModel:
         spec: str | None = None,
         kind: str = "image",
         input_size: int | Sequence[int] | None = None,
-        input_range: tuple[float, float] = (0.0, 1.0),
+        input_range: tuple[float, float] | None = None,
         channels: int = 3,
         sample_rate: int | None = None,
         mean: Sequence[float] | None = None,
@@ -70,7 +71,8 @@ class StagedModel:
         self.weights: str | None = None
         self.kind = kind
         self.input_size = _size(input_size, kind)
-        self.input_range = (float(input_range[0]), float(input_range[1]))
+        low, high = input_range or VALUE_RANGES.get(kind, (0.0, 1.0))
+        self.input_range = (float(low), float(high))
         self.channels = channels if kind == "image" else 1
         self.sample_rate = sample_rate
         self.mean = None if mean is None else tuple(map(float, mean))
@@ -115,10 +117,10 @@ class StagedModel:
         return {stage: found[stage].float() for stage in stages}
 
     def entering(self, x: Tensor) -> Tensor:
-        """What the network is given for stimuli `x` in [0, 1]: mapped to its range, normalized, of its type."""
-        low, high = self.input_range
-        if (low, high) != (0.0, 1.0):
-            x = x * (high - low) + low
+        """What the network is given for stimuli `x`: mapped to its range, normalized, of its type."""
+        (low, high), (least, most) = self.input_range, VALUE_RANGES[self.kind]
+        if (low, high) != (least, most):
+            x = (x - least) / (most - least) * (high - low) + low
         if self._mean is not None:
             x = x - self._mean
         if self._std is not None:
@@ -312,7 +314,8 @@ class StagedModel:
         if not fits or not len(x):
             raise MetamersError(f"model {self.name!r} takes stimuli of shape {expected}, not {list(x.shape)}")
         if not x.is_floating_point():
-            raise MetamersError(f"model {self.name!r} takes floats in [0, 1], not {x.dtype}; divide pixels by 255")
+            low, high = VALUE_RANGES[self.kind]
+            raise MetamersError(f"model {self.name!r} takes floats in [{low:g}, {high:g}], not {x.dtype}; scale them")
         if x.device != self.device:
             raise MetamersError(f"stimuli are on {x.device}, model {self.name!r} on {self.device}; move one of them")
 

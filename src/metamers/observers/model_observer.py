@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from metamers.errors import MetamersError
+from metamers.errors import MetamersError, nearest
 from metamers.labels import DECISIONS, LabelSpace, identity
 from metamers.matching.representation import in_batches
 from metamers.models import StagedModel, fit_to_model
 from metamers.observers.shown import shown
 from metamers.stimuli import StimulusSet
-from metamers.stimuli.written import read_signals, written_set
+from metamers.stimuli.written import written_set
 from metamers.store import Record, Store, record_id, sha256
 
 Progress = Callable[[int, int], None]
@@ -66,9 +66,9 @@ def model_observer(
     """
     if decision not in DECISIONS:
         raise MetamersError(f"no decision {decision!r}; choose {' or '.join(DECISIONS)}")
-    if model.input_size is None:
-        _, *sides = read_signals([store.path(_some_shown(store)[0]["file"])]).shape
-        model = model.with_input_size(sides[-2:])
+    first = written_set(str(store.folder), [""], [store.path(_some_shown(store)[0]["file"])])
+    *_, height, width = (1, *first.read().shape[1:])
+    model, _ = fit_to_model(model, first.fit((height, width), first.channels))
     shape = next(stage.shape for stage in model.describe() if stage.name == "output")
     if not model.has_decision:
         raise MetamersError(f"model {model.name!r} makes no decision: its output has shape {list(shape)} a stimulus")
@@ -108,7 +108,13 @@ def recognize(
     if isinstance(observer, StagedModel):
         observer = model_observer(store, observer)
     old = {record["id"]: record for record in store.responses() if record.get("observer") == observer.name}
-    groups = _groups(s for s in shown(store, controls) if of is None or s["model"] is None or s["model"] in of)
+    stimuli = shown(store, controls)
+    if of is not None:
+        models = {stimulus["model"] for stimulus in stimuli} - {None}
+        if unknown := [name for name in of if name not in models]:
+            raise MetamersError(f"{store.folder}: holds no metamers of {unknown[0]!r}{nearest(unknown[0], models)}")
+        stimuli = [stimulus for stimulus in stimuli if stimulus["model"] is None or stimulus["model"] in of]
+    groups = _groups(stimuli)
     total, done, n_new = sum(map(len, groups.values())), 0, 0
     for key, stimuli in groups.items():
         id_ = record_id([*key, observer.name], ".".join(filter(None, (*key[:2], observer.name))))

@@ -66,6 +66,7 @@ def _render(results: Results, standalone: bool) -> str:
         stage_rows=stage_rows(results),
         galleries=shown,
         missing=pictures.missing,
+        sounds=any((cell["file"] or "").endswith(".wav") for cell in results.cells),
         recognition=recognition(results),
         nulls=_nulls(results),
         null_rows=null_rows(results),

@@ -3,7 +3,7 @@
 import base64
 import io
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,12 +19,14 @@ THUMBNAIL = 128
 
 @dataclass(frozen=True)
 class Picture:
-    """`src` is shown; `full` is the file to enlarge where that is another, else empty. Sizes are those of the file."""
+    """`src` is shown; `full` is the file to enlarge where that is another, else empty. Sizes are those of the file.
+    `sound` is what is heard, where it is a picture of a sound, else empty."""
 
     src: str
     full: str
     width: int
     height: int
+    sound: str = ""
 
 
 class Pictures:
@@ -38,12 +40,20 @@ class Pictures:
         self.missing = 0
 
     def get(self, relative: str | None) -> Picture | None:
-        """The picture of a file of the run; None where there is no file, or no readable PNG.
+        """The picture of a file of the run (of a sound, the cochleagram beside it); None where there is no file, or no
+        readable PNG.
 
         Raises MetamersError for a file outside the run, or when a standalone page becomes too large.
         """
         if not relative:
             return None
+        if relative.endswith(".wav"):
+            drawn = self.get(f"{relative.removesuffix('.wav')}.png")
+            path = self.store.path(relative)
+            if drawn is None or not path.is_file():
+                return None
+            sound = self._embed(path.read_bytes(), "audio/wav") if self.standalone else quote(relative)
+            return replace(drawn, sound=sound)
         path = self.store.path(relative)
         size = png_size(path)
         if size is None:

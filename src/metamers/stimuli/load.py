@@ -68,7 +68,9 @@ def load_stimuli(
     if not (rate is None and seconds is None and rms is None):
         kind = "sound"
         if (rate is not None and rate < 1) or (seconds is not None and not 0 < seconds <= MAX_SECONDS):
-            raise MetamersError(f"sounds of {seconds} s at {rate} Hz; give a rate of at least 1 and some seconds")
+            raise MetamersError(
+                f"sounds of {seconds} s at {rate} Hz; give a rate of at least 1, and above 0 to {MAX_SECONDS} seconds"
+            )
     if str(path_or_spec).startswith(BUNDLED):
         stimuli = _bundled(str(path_or_spec))
         all_ids = stimuli.ids
@@ -82,8 +84,8 @@ def load_stimuli(
             stimuli = _images(files, _name(path), limit)
         else:
             stimuli = _sounds(files, _name(path), limit, rate, seconds, rms)
-    if kind not in (None, stimuli.kind):
-        raise MetamersError(f"'{stimuli.name}' holds images, which have no rate, seconds or rms; leave these out")
+    if kind not in (None, stimuli.kind) or (kind == "sound" and str(path_or_spec).startswith(BUNDLED)):
+        raise MetamersError(f"'{stimuli.name}' takes no rate, seconds or rms; leave these out")
     stimuli = stimuli[:limit]
     given: Labels | None = None
     if labels is not None:
@@ -124,9 +126,9 @@ def _sounds(
     if rate is None and len(rates) > 1:
         raise MetamersError(f"'{name}': sounds of {' and '.join(map(str, rates[:3]))} Hz; give one with --rate (rate=)")
     chosen = rates[0] if rate is None else rate
-    lengths = {n for n, _ in headers}
+    lengths = {-(-n * chosen // found) for n, found in headers}  # once resampled
     n_samples = None if seconds is None else round(seconds * chosen)
-    if seconds is None and len(lengths) == 1 and rates == [chosen]:
+    if seconds is None and len(lengths) == 1:
         n_samples = lengths.pop()
 
     def source(i: int) -> Sound:

@@ -77,10 +77,18 @@ class SoundSet(StimulusSet):
         """
         if waveforms.ndim != 2 or not len(waveforms):
             raise MetamersError(f"'{name}': shape {list(waveforms.shape)}; give [sounds, samples]")
-        sounds = [quantize_sound(waveform).astype(np.float32) / np.float32(FULL_SCALE) for waveform in waveforms]
+        ids = [f"{i:05d}" for i in range(len(waveforms))] if ids is None else ids
+        if len(ids) != len(waveforms):
+            raise MetamersError(f"'{name}': {len(ids)} ids for {len(waveforms)} sounds; give one for each")
+        sounds = []
+        for i, waveform in enumerate(waveforms):
+            try:
+                sounds.append(quantize_sound(waveform).astype(np.float32) / np.float32(FULL_SCALE))
+            except MetamersError as error:
+                raise MetamersError(f"'{name}', sound {i}: {error}") from None
         return cls(
             name=name,
-            ids=[f"{i:05d}" for i in range(len(sounds))] if ids is None else ids,
+            ids=ids,
             source=lambda i: Sound(sounds[i], sample_rate),
             sample_rate=sample_rate,
             n_samples=len(sounds[0]),

@@ -67,6 +67,8 @@ def decode_sound(data: bytes, where: str) -> Sound:
         channels, _ = soundfile.read(BytesIO(data), dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise MetamersError(f"{where} is truncated or broken ({error}); replace or remove it") from error
+    if _lacks_data(data):
+        raise MetamersError(f"{where} is truncated: it says that it holds more samples; replace or remove it")
     if len(channels) < frames:
         raise MetamersError(f"{where} is truncated: {len(channels)} of {frames} samples; replace or remove it")
     if not np.isfinite(channels).all():
@@ -76,6 +78,19 @@ def decode_sound(data: bytes, where: str) -> Sound:
         raise MetamersError(f"{where} goes beyond full scale (to {peak:.3g}); scale it down first")
     # What a lossy codec adds above full scale is no more than a player would clip.
     return Sound(np.clip(channels, -1, 1).mean(axis=1, dtype=np.float32), rate)
+
+
+def _lacks_data(data: bytes) -> bool:
+    """Whether a WAV file ends before its samples do, which libsndfile passes over."""
+    if data[:4] != b"RIFF":
+        return False
+    place = 12
+    while place + 8 <= len(data):
+        name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")
+        if name == b"data":
+            return size not in (0, 2**32 - 1) and place + 8 + size > len(data)  # those two: of streams
+        place += 8 + size + size % 2
+    return False
 
 
 def resample(waveform: Waveform, rate: int, to_rate: int) -> Waveform:

@@ -84,8 +84,9 @@ def say(split: str, seed: int, index: int, snr: float | None = None) -> Waveform
     """One sound of `spoken_words`, float32 [16000]."""
     rng = np.random.default_rng([SPLITS.index(split), seed, index, 0x5A1])
     n = round(RATE * SECONDS)
-    word = cut_or_pad(_spoken(WORDS[index % len(WORDS)], rng), n)
-    word = np.roll(word, rng.integers(-n // 10, n // 10 + 1))
+    spoken = _spoken(WORDS[index % len(WORDS)], rng)
+    slack = max(0, min(n // 10, (n - len(spoken)) // 2))  # so that no part of the word is lost
+    word = np.roll(cut_or_pad(spoken, n), rng.integers(-slack, slack + 1))
     background = _babble(rng, n) if rng.random() < 0.5 else _noise(rng, n)
     drawn = rng.uniform(*SNR_DB)
     ratio = 10 ** ((drawn if snr is None else snr) / 20)

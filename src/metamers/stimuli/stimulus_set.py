@@ -202,7 +202,7 @@ class StimulusSet:
         """
         height, width = (operator.index(side) for side in size)
         if min(height, width) < 1:
-            raise MetamersError(f"'{self.name}': no images of {height} x {width} pixels; give sides of at least 1")
+            raise MetamersError(f"'{self.name}': no {self.kind}s of {height} x {width}; give sides of at least 1")
         fitted = self._copy()
         fitted.size = (height, width)
         fitted.channels = _checked_channels(channels)

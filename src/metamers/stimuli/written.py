@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 SUFFIXES = {"image": ".png", "sound": ".wav"}
-VALUE_RANGES = {"image": (0.0, 1.0), "sound": (-1.0, 1.0)}
+VALUE_RANGES: dict[str, tuple[float, float]] = {set_.kind: set_.value_range for set_ in (StimulusSet, SoundSet)}
 
 
 def encode(signal: "torch.Tensor", kind: str, sample_rate: int | None = None) -> bytes:

@@ -14,7 +14,8 @@ from metamers.matching import NullDistribution, Representation, null_distributio
 from metamers.matching.null import MIN_GIVEN, MIN_OWN, different
 from metamers.stimuli.written import SUFFIXES, encode
 from metamers.store import Cell, Record, Store, build_tables, read_json, record_id, sha256, write_json
-from metamers.study.batches import require_matchable, synthesize_each
+from metamers.study.batches import Made, require_matchable, synthesize_each
+from metamers.study.cochleagrams import cochleagrams, draw_cochleagram
 from metamers.study.plan import Batch, ModelTask, Settings, cut_batches, describe_study
 from metamers.synthesis import choose_null_set, require_units
 
@@ -164,6 +165,7 @@ def _make(
             content = encode(signal, model.kind, batch.task.stimuli.sample_rate)
             cell |= {"file": f"{key.file_stem}{SUFFIXES[model.kind]}", "sha256": sha256(content)}
             files[cell["file"]] = content
+    files |= _pictures(batch, made)
     record: Record = {
         **{"id": batch.id, "model": model.name, "stage": batch.representation.name, "recipe": settings.recipe.name},
         **{"representation": batch.representation.to_json(), "criterion": criterion.to_json()},
@@ -175,6 +177,19 @@ def _make(
         "cells": made.cells,
     }
     store.commit(record, files)
+
+
+def _pictures(batch: Batch, made: Made) -> dict[str, bytes]:
+    """Of sounds, a cochleagram beside each metamer's file and its reference's, both on the reference's scale."""
+    rate, pictures = batch.task.stimuli.sample_rate, {}
+    for cell, signal, row in zip(made.cells, made.signals, batch.rows, strict=True):
+        if rate is None or signal is None or cell["file"] is None:
+            continue
+        drawn = cochleagrams(torch.stack([batch.task.stimuli.read([row])[0], signal]), rate)
+        if drawn is not None:
+            for file, envelopes in zip((cell["reference_file"], cell["file"]), drawn, strict=True):
+                pictures[f"{file.removesuffix('.wav')}.png"] = draw_cochleagram(envelopes, float(drawn[0].max()))
+    return pictures
 
 
 def versions() -> dict[str, Any]:

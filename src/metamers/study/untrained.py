@@ -5,7 +5,7 @@ from typing import Any
 
 from metamers.errors import MetamersError
 from metamers.matching import Representation
-from metamers.models import fitted, load_model
+from metamers.models import fitted, load_model, own_kind
 from metamers.models.state_dicts import RANDOM_NOTE
 from metamers.observers import UNTRAINED
 from metamers.stimuli.written import written_set
@@ -44,14 +44,8 @@ def run_untrained(
 def _task(store: Store, entry: dict[str, Any], batches: list[dict[str, Any]], device: str) -> ModelTask:
     if entry["spec"] is None:
         raise MetamersError(f"model {entry['name']!r} was given as a Python object; leave the control 'untrained' out")
-    model = load_model(
-        entry["spec"],
-        weights="random",
-        input_size=entry["input_size"],
-        kind=entry["kind"],
-        sample_rate=entry["sample_rate"],
-        device=device,
-    )
+    kind = own_kind(entry["spec"], entry.get("kind", "image"), entry.get("sample_rate"))
+    model = load_model(entry["spec"], weights="random", input_size=entry["input_size"], device=device, **kind)
     model.name = f"untrained-{entry['name']}"
     cells = {cell["reference"]: cell for batch in batches for cell in batch["cells"]}
     files = [cell["reference_file"] for cell in cells.values()]

@@ -22,7 +22,7 @@ from metamers.matching import (
     represent,
 )
 from metamers.matching.null import MIN_GIVEN, MIN_OWN, different
-from metamers.models import StagedModel, fit_to_model
+from metamers.models import StagedModel, fit_to_model, fitted
 from metamers.stimuli import StimulusSet
 from metamers.stimuli.written import VALUE_RANGES, as_written
 from metamers.synthesis.engine import Progress, Search, Trace, search
@@ -146,7 +146,8 @@ def synthesize_batch(
     begun = time.monotonic()
     references = stimuli.read()
     cells = [store.Cell(model.name, representation.name, recipe.name, reference, seed) for reference in stimuli.ids]
-    starts = start_signals(recipe, cells, tuple(references.shape[1:]), start, kind=model.kind)
+    given = None if start is None else fitted(start, model)
+    starts = start_signals(recipe, cells, tuple(references.shape[1:]), given, kind=model.kind)
 
     def is_metamer(rows: Tensor, signals: Tensor) -> Tensor:
         evidence = match(model, representation, references[rows], as_written(signals.cpu(), model.kind))
@@ -196,8 +197,7 @@ def start_signals(
         begin, bounds = START_NOISE[recipe.start], VALUE_RANGES[kind]
         return torch.stack([begin(shape, recipe.start_std, cell_generator(cell), bounds) for cell in cells])
     _require_one_each(start, len(cells))
-    size = (shape[1], shape[2]) if kind == "image" else (1, shape[0])
-    return start.fit(size, shape[0] if kind == "image" else 1).read()
+    return start.read()
 
 
 def choose_null_set(stimuli: StimulusSet, given: StimulusSet | None) -> StimulusSet | None:

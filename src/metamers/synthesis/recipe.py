@@ -29,8 +29,8 @@ class Recipe:
     """How a metamer is sought.
 
     optimizer: `normalized_gradient` (steps of fixed length along the gradient), `adam` or `lbfgs`.
-    step_size: in units of the stimulus range; scale_step: multiply it by sqrt(input values / 150,528) for images
-    (40,000 for sound), as the published lengths were for 224 x 224 x 3 values.
+    step_size: in units of the stimulus (whose range is 1 for images, 2 for sounds); scale_step: multiply it by
+    sqrt(input values / 150,528) for images (40,000 for sound), as the published lengths were for 224 x 224 x 3 values.
     schedule: of the step size: `constant`, `halving` (after every `halve_every` steps), or `cosine` (to 0 at `steps`);
     `constant` and `cosine` after a linear rise over `warmup` steps.
     steps: the limit. early_stop: stop a stimulus once it is a metamer and no longer gains, or stops improving.

@@ -15,7 +15,7 @@ SOUND_START_STD, SOUND_PERTURB_STD = 1e-7, 1e-3
 """Of the noise that a search for a sound starts from (Feather et al., 2023, Methods), and of what `fast` adds later."""
 
 _ANY = (FAST, ADAM, FEATHER2023, FEATHER2023_SCALED)
-RECIPES: Mapping[str, Mapping[str, Recipe]] = {
+RECIPES: Mapping[str, dict[str, Recipe]] = {
     "image": {recipe.name: recipe for recipe in (*_ANY, HMAX)},
     "sound": {
         recipe.name: recipe
@@ -28,13 +28,13 @@ RECIPES: Mapping[str, Mapping[str, Recipe]] = {
 """By the kind of stimulus and by name. For sounds, a recipe differs in its noise alone."""
 
 
-def recipe_named(recipe: str | Recipe, kind: str = "image") -> Recipe:
-    """A recipe by its name, for a kind of stimulus; a `Recipe` is given back. Raises MetamersError for another name."""
+def recipe_named(recipe: str | Recipe, kind: str | None = "image") -> Recipe:
+    """A recipe by its name, for a kind of stimulus (None: any); a `Recipe` is given back. Raises MetamersError for
+    another name."""
     if isinstance(recipe, Recipe):
         return recipe
-    known = RECIPES[kind]
+    known = RECIPES["image"] | RECIPES["sound"] if kind is None else RECIPES[kind]
     if recipe not in known:
-        raise MetamersError(
-            f"no recipe {recipe!r} for {kind}s; choose one of {', '.join(known)}{nearest(recipe, known)}"
-        )
+        of = f" for {kind}s" if kind else ""
+        raise MetamersError(f"no recipe {recipe!r}{of}; choose one of {', '.join(known)}{nearest(recipe, known)}")
     return known[recipe]

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import nn
 
 from metamers.errors import MetamersError
-from metamers.models import StagedModel, fit_to_model, load_model
+from metamers.models import StagedModel, fit_to_model, load_model, own_kind
 from metamers.models.devices import parse_device
 from metamers.models.state_dicts import put_weights, random_weights_from, read_weights, weights_hash
 from metamers.stimuli import StimulusSet, load_stimuli
@@ -183,17 +183,18 @@ def _model(
     config: TrainingConfig, model: nn.Module | StagedModel | None, names: tuple[str, ...], stimuli: StimulusSet
 ) -> StagedModel:
     """The model with the weights that it starts from, its network its own."""
-    kind: dict[str, Any] = {"kind": stimuli.kind, "sample_rate": stimuli.sample_rate}
     start, spec = config.weights, config.model
     if spec.startswith("builtin:") and "classes=" not in spec:
         spec += f"{'&' if '?' in spec else '?'}classes={_n_outputs(names)}"
     at_random = "random" if start == "random" else None
     with random_weights_from(config.seed):
-        loaded = load_model(spec if model is None else model, weights=at_random, **kind).copied()
+        source = spec if model is None else model
+        kind = own_kind(source, stimuli.kind, stimuli.sample_rate)
+        loaded = load_model(source, weights=at_random, **kind).copied()
     if start not in (None, "random"):
         assert start is not None
         is_spec = ":" in start and not Path(start).is_file()
-        weights = load_model(start, **kind).network.state_dict() if is_spec else read_weights(start)
+        weights = load_model(start).network.state_dict() if is_spec else read_weights(start)
         put_weights(loaded.network, weights, start)
     return loaded
 

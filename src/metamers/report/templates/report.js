@@ -145,6 +145,13 @@
     image.onerror = () => { image.onerror = null; if (source) image.src = source.src; };
     if (source) image.src = source.dataset.full || source.src;
     else image.removeAttribute("src");
+    const sound = byId(`${image.id}-sound`);
+    if (sound) {
+      sound.hidden = !source?.dataset.sound;
+      if (source?.dataset.sound) sound.src = source.dataset.sound;
+      else sound.removeAttribute("src");
+      sound.volume = 0.5; /* metamers can be louder than their references */
+    }
   }
   function facts(cell) {
     const against = (value, limit, digits) => {
@@ -200,7 +207,10 @@
     event.preventDefault();
     view(place + step);
   });
-  viewer.addEventListener("close", () => opener?.focus());
+  viewer.addEventListener("close", () => {
+    viewer.querySelectorAll("audio").forEach((sound) => sound.pause());
+    opener?.focus();
+  });
   byId("close").addEventListener("click", () => viewer.close());
   byId("back").addEventListener("click", () => view(place - 1));
   byId("forth").addEventListener("click", () => view(place + 1));

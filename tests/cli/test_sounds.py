@@ -1,0 +1,105 @@
+"""Sounds from the command line: made, verified, recognized, shown, and attacked."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+EARS = """
+import torch
+from torch import nn
+from metamers.models import StagedModel
+
+class Bands(nn.Module):
+    def forward(self, x):
+        return x.unflatten(1, (16, -1)).square().mean(2).add(1e-6).log()
+
+def network(rate=None):
+    torch.manual_seed(rate or 0)
+    return nn.Sequential(Bands(), nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 2))
+
+def ears():
+    return network(), 1600
+
+def staged(name):
+    return StagedModel(network(int(name)), kind="sound", sample_rate=int(name), classes=("high", "low"))
+"""
+RATE = 8000
+
+
+@pytest.fixture
+def sounds(cli):
+    """Tones under random envelopes, and a null set."""
+    Path("ears.py").write_text(EARS)
+    random = np.random.default_rng(0)
+    for folder, n in (("tones", 3), ("more", 30)):
+        for word, hertz in (("high", 900), ("low", 300)):
+            Path(folder, word).mkdir(parents=True)
+            for i in range(n):
+                level = np.repeat(random.uniform(0.05, 0.9, 8), 200)
+                tone = level * np.sin(2 * np.pi * hertz * np.arange(1600) / RATE)
+                soundfile.write(Path(folder, word, f"{i}.wav"), tone, RATE)
+    return "--stimuli", "tones", "--null-stimuli", "more"
+
+
+def test_sounds_are_made_verified_recognized_and_shown(cli, sounds):
+    made = cli("make", "ears.py:ears", *sounds, "--stage", "2", "--seed", "0", "1", "--out", "run", "--json")
+    assert made.code == 0
+    assert (made.json["cells"], made.json["passed"]) == (12, 12)
+    assert cli("verify", "run", "--json").json["ok"]
+    files = sorted(Path("run/metamers").rglob("*.wav"))
+    assert len(files) == 12
+    assert {soundfile.info(file).subtype for file in files} == {"PCM_16"}
+    assert all(file.with_suffix(".png").is_file() for file in files)
+    page = Path("run/report.html").read_text()
+    assert page.count("data-sound=") == 12 + 12  # a row for each reference and seed
+    assert "missing from the run" not in page
+    observers = ("ears.py:staged:8000", "ears.py:staged:16000")
+    asked = cli("recognize", "run", "--by", *observers, "--controls", "start,untrained", "--json")
+    assert asked.code == 0
+    responses = pd.read_csv("run/tables/responses.csv")
+    assert responses.groupby("observer").size().to_dict() == dict.fromkeys(("ears", "8000", "16000"), 6 + 12)
+    controls = pd.read_csv("run/tables/controls.csv")
+    assert controls.groupby(["observer", "control"]).size().to_dict() == {
+        (8000, "start"): 12,
+        (8000, "untrained"): 12,
+        (16000, "start"): 12,
+        (16000, "untrained"): 12,
+    }
+    assert cli("analyze", "seeds", "run", "--json").code == 0
+
+
+def test_a_model_without_a_size_takes_the_sounds_length_at_its_own_rate(cli, sounds):
+    made = cli("make", "ears.py:staged:16000", *sounds, "--stage", "2", "--set", "steps=5", "--out", "run", "--json")
+    assert made.code == 0
+    file = next(Path("run/references").rglob("*.wav"))
+    assert (soundfile.info(file).frames, soundfile.info(file).samplerate) == (3200, 16_000)
+
+
+def test_an_image_model_is_not_asked_about_sounds(cli, sounds):
+    refused = cli("make", "bundled:picto-resnet", *sounds, "--stage", "layer1", "--out", "run")
+    assert refused.code == 2
+    assert "takes images, but 'tones' holds sounds" in refused.err
+    cli("make", "ears.py:ears", *sounds, "--stage", "2", "--set", "steps=5", "--out", "run", "--no-report")
+    refused = cli("recognize", "run", "--by", "bundled:picto-resnet")
+    assert refused.code == 2
+    assert "takes images" in refused.err
+
+
+def test_a_truncated_sound_is_named_before_any_work(cli, sounds):
+    path = Path("tones/low/1.wav")
+    path.write_bytes(path.read_bytes()[:2000])
+    refused = cli("make", "ears.py:ears", *sounds, "--stage", "2", "--out", "run")
+    assert refused.code == 2
+    assert "low/1.wav' is truncated" in refused.err
+    assert not Path("run").exists()
+
+
+def test_silence_is_told(cli, sounds):
+    soundfile.write("tones/low/1.wav", np.zeros(1600), RATE)
+    made = cli("make", "ears.py:ears", *sounds, "--stage", "0", "--set", "steps=5", "--out", "run", "--json")
+    assert made.code == 0
+    (failure,) = (f for f in made.json["failures"] if f["verdict"] == "error")
+    assert "constant" in failure["reason"]
