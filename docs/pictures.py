@@ -32,21 +32,24 @@ def contact_sheet() -> Image.Image:
     return sheet([tiles[i : i + 8] for i in range(0, 64, 8)], 128)
 
 
-def metamer_sheet(run: Path, model: str = "picto-resnet", columns: int = 8) -> Image.Image:
-    """References, and below each its metamers at deeper and deeper stages of one model."""
+MODELS = {"picto-resnet": "", "picto-resnet-l2": "adversarial, "}
+
+
+def metamer_sheet(run: Path, columns: int = 8) -> Image.Image:
+    """References, and below each its metamers at deeper and deeper stages of two models."""
     store = Store.open(run)
-    stages = next(entry["stages"] for entry in store.study()["models"] if entry["name"] == model)
-    cells = [cell for batch in store.batches() for cell in batch["cells"] if cell["model"] == model]
+    stages = next(entry["stages"] for entry in store.study()["models"] if entry["name"] in MODELS)
+    cells = [cell for batch in store.batches() for cell in batch["cells"] if cell["model"] in MODELS]
     references = list(dict.fromkeys(cell["reference"] for cell in cells))[:columns]
-    files = {(cell["stage"], cell["reference"]): cell["file"] for cell in cells}
+    files = {(cell["model"], cell["stage"], cell["reference"]): cell["file"] for cell in cells}
     rows = [[{cell["reference"]: cell["reference_file"] for cell in cells}[name] for name in references]]
-    rows += [[files[stage, name] for name in references] for stage in stages]
+    rows += [[files[model, stage, name] for name in references] for model in MODELS for stage in stages]
     drawn = sheet([[Image.open(store.path(file)) for file in row] for row in rows], 96)
-    margin = 110
+    margin = 160
     page = Image.new("RGB", (drawn.width + margin, drawn.height), "white")
     page.paste(drawn, (margin, 0))
     font = ImageFont.load_default(16)
-    for y, name in enumerate(["reference", *stages]):
+    for y, name in enumerate(["reference", *(f"{how}{stage}" for how in MODELS.values() for stage in stages)]):
         ImageDraw.Draw(page).text((margin - 8, GAP + y * 100 + 48), name, fill="black", font=font, anchor="rm")
     return page
 

@@ -103,3 +103,25 @@ def test_silence_is_told(cli, sounds):
     assert made.code == 0
     (failure,) = (f for f in made.json["failures"] if f["verdict"] == "error")
     assert "constant" in failure["reason"]
+
+
+def test_stages_of_a_network_that_hears(cli, sounds):
+    listed = cli("stages", "ears.py:network", "--rate", "8000", "--seconds", "0.2", "--json").json
+    assert [stage["name"] for stage in listed["stages"]] == ["input", "0", "1", "2", "3", "output"][
+        : len(listed["stages"])
+    ]
+    assert listed["stages"][0]["shape"] == [1600]
+    assert cli("stages", "builtin:small-cochcnn", "--json").json["stages"][0]["shape"] == [16_000]
+    refused = cli("stages", "bundled:picto-resnet", "--seconds", "1")
+    assert refused.code == 2
+    assert "give --rate" in refused.err
+
+
+def test_networks_that_hear_are_attacked(cli, sounds):
+    found = cli(
+        "attack", "ears.py:staged:8000", *sounds[:2], "--eps", "0", "5", "--seed", "0", "--steps", "4", "--json"
+    )
+    assert found.code == 0
+    assert found.json["eps"] == [0, 5]
+    assert found.json["n"] == 6
+    assert found.json["accuracy"][1] <= found.json["accuracy"][0]

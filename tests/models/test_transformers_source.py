@@ -102,3 +102,36 @@ def test_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(MetamersError, match="cannot get 'transformers:.*config.json") as caught:
         load_model(f"transformers:{tmp_path}")
     assert "\n" not in str(caught.value)
+
+
+def hearing(config: Any, **options: Any) -> Any:
+    return config(
+        **{"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32},
+        **{"conv_dim": (8, 8), "conv_stride": (5, 4), "conv_kernel": (10, 8), "classifier_proj_size": 8},
+        **{"num_feat_extract_layers": 2, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2},
+        **options,
+    )
+
+
+@pytest.mark.parametrize("name", ["Wav2Vec2", "Hubert"])
+def test_models_of_waveforms(name: str, tmp_path: Path) -> None:
+    config = hearing(getattr(transformers, f"{name}Config"), id2label={0: "yes", 1: "no", 2: "up"})
+    source = getattr(transformers, f"{name}ForSequenceClassification")(config).eval()
+    extractor = transformers.Wav2Vec2FeatureExtractor(sampling_rate=8000, do_normalize=True)
+    model = load_model(f"transformers:{saved(source, tmp_path, extractor)}").with_input_size(1600)
+    assert (model.kind, model.sample_rate, model.classes) == ("sound", 8000, ("yes", "no", "up"))
+    assert model.has_decision
+    assert any("layers.1" in stage for stage in model.resolve(["*"]))
+    x = 0.1 * torch.randn(2, 1600, generator=torch.Generator().manual_seed(0)) + 0.05
+    inputs = extractor(list(x.numpy()), sampling_rate=8000, return_tensors="pt")["input_values"]
+    torch.testing.assert_close(model.logits(x), source(inputs).logits.detach(), atol=1e-4, rtol=1e-4)
+    leaf = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model.logits(leaf).sum(), leaf)
+    assert gradient.abs().sum() > 0
+
+
+def test_a_model_of_waveforms_without_a_head_or_an_extractor(tmp_path: Path) -> None:
+    saved(transformers.HubertModel(hearing(transformers.HubertConfig)), tmp_path)
+    model = load_model(f"transformers:{tmp_path}").with_input_size(1600)
+    assert (model.kind, model.sample_rate, model.has_decision) == ("sound", 16_000, False)
+    assert model.notes[-1] == "has no feature extractor: taken to be of 16,000 Hz, as is"

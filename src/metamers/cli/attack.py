@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from metamers.cli.make import Several, require_outside
-from metamers.cli.options import Count, Device, InputSize, Json, Labels, Weights, parse_number, parse_size
+from metamers.cli.options import Count, Device, InputSize, Json, Labels, Sounds, Weights, parse_number, parse_size
 from metamers.cli.output import Update, give_json, progress, say, say_note
 from metamers.errors import MetamersError
 
@@ -39,6 +39,7 @@ def attack(
     images: Count = 64,
     seed: Annotated[list[int] | None, Several] = None,
     labels: Labels | None = None,
+    sounds: Sounds | None = None,
     weights: Weights = None,
     input_size: InputSize = None,
     batch_size: Count = 64,
@@ -61,7 +62,8 @@ def attack(
     norm
         How the size of a perturbation is measured: l2, linf or l1.
     eps
-        Sizes, in units of the stimuli, whose range is 0 to 1: numbers or fractions such as 4/255; 0 is no attack.
+        Sizes, in units of the stimuli (images from 0 to 1, sounds from -1 to 1): numbers or fractions such as 4/255; 0
+        is no attack.
         [default: by norm]
     step_size
         The length of a step. [default: eps/4]
@@ -80,7 +82,7 @@ def attack(
     run
         A run whose page is to set the model's robustness beside the recognizability of its metamers.
     """
-    from metamers.models import load_model
+    from metamers.models import load_model, own_kind
     from metamers.stimuli import load_stimuli
     from metamers.store import Store, slug
     from metamers.training import Attack
@@ -96,13 +98,14 @@ def attack(
         raise MetamersError(f"{option} is for one model; call `metamers attack` once for each")
     source = stimuli or _pictograms(specs)
     store = None if run is None else Store.open(run)
-    loaded = [load_model(s, weights=weights, input_size=parse_size(input_size), device=device) for s in specs]
+    shown = load_stimuli(source, **asdict(labels or Labels()), **asdict(sounds or Sounds()))
+    options: dict[str, Any] = {"weights": weights, "input_size": parse_size(input_size), "device": device}
+    loaded = [load_model(s, **options, **own_kind(s, shown.kind, shown.sample_rate)) for s in specs]
     names = [_name(m, store) for m in loaded]
     if twice := [name for i, name in enumerate(names) if name in names[:i]]:
         raise MetamersError(f"two models are named {twice[0]!r}; name each once, or attack them apart")
     folder = out or Path("runs/attacks") / slug(f"{'+'.join(names)}-{norm}")
     require_outside(folder, source)
-    shown = load_stimuli(source, **asdict(labels or Labels()))
     settings = {"eps": sizes, "n_images": images, "seeds": seed or SEEDS, "batch_size": batch_size}
     found = []
     with progress() as update:

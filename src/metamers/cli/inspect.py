@@ -1,7 +1,8 @@
 """`metamers models` and `metamers stages`."""
 
-from metamers.cli.options import Device, InputSize, Json, Weights, parse_size
+from metamers.cli.options import Count, Device, InputSize, Json, Weights, parse_size
 from metamers.cli.output import give_json, say_note
+from metamers.errors import MetamersError
 
 
 def models(*, json: Json = False) -> int:
@@ -14,7 +15,7 @@ def models(*, json: Json = False) -> int:
         return 0
     print("Bundled, with trained weights:")
     for card in cards:
-        print(f"  bundled:{card['name']:<16} {card['architecture']}, {card['accuracy']:.1%} right on fresh pictograms")
+        print(f"  bundled:{card['name']:<20} {card['architecture']}, {card['accuracy']:.1%} right on fresh stimuli")
     print("Sources of other models:")
     for form, what in SOURCES.items():
         print(f"  {form:<32} {what}")
@@ -22,7 +23,15 @@ def models(*, json: Json = False) -> int:
 
 
 def stages(
-    model: str, /, *, weights: Weights = None, input_size: InputSize = None, device: Device = "cpu", json: Json = False
+    model: str,
+    /,
+    *,
+    weights: Weights = None,
+    input_size: InputSize = None,
+    rate: Count | None = None,
+    seconds: float | None = None,
+    device: Device = "cpu",
+    json: Json = False,
 ) -> int:
     """List the stages of a model in the order of execution, with shapes and the share of the forward cost.
 
@@ -32,14 +41,23 @@ def stages(
     ----------
     model
         torchvision:NAME, timm:NAME, transformers:NAME, FILE.py:FUNCTION[:ARGUMENT], builtin:NAME or bundled:NAME.
+    rate
+        The samples per second of the sounds that a function's model takes.
+    seconds
+        How long they are, where the model does not say.
     """
     from dataclasses import asdict
 
-    from metamers.models import load_model
+    from metamers.models import load_model, own_kind
 
     if weights is None and model.startswith(("torchvision:", "timm:")):
         weights = "random"
-    loaded = load_model(model, weights=weights, input_size=parse_size(input_size), device=device)
+    kind = {} if rate is None else own_kind(model, "sound", rate)
+    loaded = load_model(model, weights=weights, input_size=parse_size(input_size), device=device, **kind)
+    if seconds is not None:
+        if loaded.sample_rate is None or not seconds > 0:
+            raise MetamersError(f"--seconds {seconds:g} of {loaded.name}: give --rate, too, and more than 0 seconds")
+        loaded = loaded.with_input_size(round(seconds * loaded.sample_rate))
     listed = loaded.describe()
     if json:
         give_json(

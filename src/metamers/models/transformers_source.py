@@ -1,4 +1,4 @@
-"""`transformers:NAME_OR_FOLDER`, with input size and normalization from its image processor."""
+"""`transformers:NAME_OR_FOLDER`, with input size and normalization from its image processor or feature extractor."""
 
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ GIVE_FOLDER = (
 
 
 def load_transformers(name: str, weights: str | None, device: torch.device) -> StagedModel:
-    """An image model from a folder or from the Hugging Face hub, with its own weights, random ones, or a file's.
+    """A model of images, or of waveforms (wav2vec 2.0, HuBERT and their like), from a folder or from the Hugging Face
+    hub, with its own weights, random ones, or a file's.
 
     A classifier where its configuration names one, else the bare model, of which the part for images. No code from the
-    hub is run. Raises MetamersError for a model that is not there, is not for images, or cannot be downloaded.
+    hub is run. Raises MetamersError for a model that is not there, is for neither, or cannot be downloaded.
     """
     transformers = import_after_torchvision("transformers", "transformers")
     notes: tuple[str, ...] = ()
@@ -36,12 +37,13 @@ def load_transformers(name: str, weights: str | None, device: torch.device) -> S
             network, notes = _pretrained(kind, name)
         else:
             network = built_at_random(lambda: kind.from_config(config, trust_remote_code=False))
-        processor = _processor(transformers, name)
+        hears = _hears(config)
+        processor = _processor(transformers.AutoFeatureExtractor if hears else transformers.AutoImageProcessor, name)
     if weights == "random":
         notes = (RANDOM_NOTE,)
     elif weights is not None:
         put_weights(network, read_weights(weights), weights)
-    inputs, note = _inputs(processor, config)
+    inputs, note = _sound_inputs(network, processor) if hears else _inputs(processor, config)
     return StagedModel(
         _for_images(network).float(),
         spec=spec,
@@ -57,9 +59,18 @@ def _kind(transformers: Any, config: Any) -> Any:
     """The auto class: the classifier, unless the configuration says that there is none."""
     classifier = transformers.AutoModelForImageClassification
     named = config.architectures or ["ForImageClassification"]
-    if any("ForImageClassification" in name for name in named) and type(config) in classifier._model_mapping:
+    if _hears(config):
+        classifier = transformers.AutoModelForAudioClassification
+        named = config.architectures or []
+    heads = ("ForImageClassification", "ForSequenceClassification")
+    if any(head in name for name in named for head in heads) and type(config) in classifier._model_mapping:
         return classifier
     return transformers.AutoModel
+
+
+def _hears(config: Any) -> bool:
+    """Whether a model takes waveforms: those that begin with convolutions over samples say how these are normalized."""
+    return hasattr(config, "feat_extract_norm")
 
 
 def _pretrained(kind: Any, name: str) -> tuple[nn.Module, tuple[str, ...]]:
@@ -76,9 +87,9 @@ def _for_images(network: nn.Module) -> nn.Module:
     return part if isinstance(part, nn.Module) else network
 
 
-def _processor(transformers: Any, name: str) -> Any | None:
+def _processor(auto: Any, name: str) -> Any | None:
     try:
-        return transformers.AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
+        return auto.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError):
         return None
 
@@ -97,6 +108,21 @@ def _inputs(processor: Any | None, config: Any) -> tuple[dict[str, Any], tuple[s
     std = 1 / (white - black)
     given = {"input_size": tuple(pixels.shape[2:]), "channels": pixels.shape[1]}
     return {**given, "mean": (-black * std).tolist(), "std": std.tolist()}, ()
+
+
+def _sound_inputs(network: nn.Module, extractor: Any | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The rate, and the normalization of each waveform by itself where the feature extractor asks for it."""
+    if extractor is None:
+        return {"kind": "sound", "sample_rate": 16_000}, ("has no feature extractor: taken to be of 16,000 Hz, as is",)
+    if getattr(extractor, "do_normalize", False):
+        network.register_forward_pre_hook(_normalized)
+    return {"kind": "sound", "sample_rate": int(extractor.sampling_rate)}, ()
+
+
+def _normalized(network: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Waveforms with mean 0 and variance 1, as `Wav2Vec2FeatureExtractor` makes them."""
+    x = given[0]
+    return (x - x.mean(1, keepdim=True)) / (x.var(1, keepdim=True, correction=0) + 1e-7).sqrt(), *given[1:]
 
 
 def _classes(config: Any) -> list[str]:
