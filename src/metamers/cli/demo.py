@@ -11,12 +11,12 @@ from metamers.cli.make import command_line, finish
 from metamers.cli.options import Device, Json
 from metamers.cli.output import progress, say_note
 
-BLOCKS = ("layer1", "layer2", "layer3", "layer4", "output")
+BLOCKS = ("layer1", "layer3", "layer4", "output")
 STAGES = {
     "picto-resnet": BLOCKS,
     "picto-resnet-l2": BLOCKS,
     "picto-resnet-random": BLOCKS,
-    "picto-alexnet": ("features.1", "features.4", "features.9", "classifier.3", "output"),
+    "picto-alexnet": ("features.1", "features.4", "features.9", "output"),
 }
 OBSERVERS = ("picto-resnet-b", "picto-alexnet")
 """Which were neither trained on perturbations nor began with the weights of one that makes metamers."""
@@ -25,7 +25,7 @@ RECIPE, STEPS = "adam", 400
 STIMULI = "bundled:pictograms?split=test&n=16&seed=0"
 NULL_STIMULI = "bundled:pictograms?split=test&n=400&seed=1"
 ATTACKED = "bundled:pictograms?split=test&n=128&seed=2"
-EPS = (0.0, 0.5, 1.0)  # the L2-adversarial model was trained at 1
+EPS = (0.0, 1.0)  # the L2-adversarial model was trained at 1
 
 
 def demo(
