@@ -10,7 +10,7 @@ import pytest
 
 from metamers.report import write_report
 from metamers.report.dissociation import dissociation, dissociation_figure
-from metamers.report.drawing import styled
+from metamers.report.drawing import look, styled
 from metamers.report.results import read_results
 from metamers.store import Store
 
@@ -99,12 +99,13 @@ def test_the_legend_names_the_models_of_every_panel() -> None:
     points = pd.DataFrame(rows, columns=["attack", "model", "robustness"])
     points = points.assign(recognizability=0.5, ci_low=0.4, ci_high=0.6)
     with styled("test"):
-        figure = dissociation_figure(points, ["l2", "linf"])
+        figure = dissociation_figure(points, ["l2", "linf"], ["o", "m", "n"])
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["m", "n"]
     colors = {
         text.get_text(): line.get_color() for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
     }
+    assert list(colors.values()) == [look(1)["color"], look(2)["color"]]  # as in the other figures of the run
     assert colors == {"m": figure.axes[0].get_lines()[0].get_color(), "n": figure.axes[1].get_lines()[0].get_color()}
 
 

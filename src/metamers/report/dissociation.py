@@ -38,7 +38,7 @@ def dissociation(results: Results, kept: "pd.DataFrame", chances: Mapping[str, f
             results.store.folder,
             "dissociation",
             "Recognizability of metamers against adversarial robustness, a point for each model",
-            partial(dissociation_figure, points, drawn),
+            partial(dissociation_figure, points, drawn, list(results.stages)),
         ),
     }
 
@@ -66,16 +66,18 @@ def _drawn(points: "pd.DataFrame", norms: Mapping[Any, str]) -> list[str]:
     return [str(spread[of_norm == norm].idxmax()) for norm in dict.fromkeys(of_norm)]
 
 
-def dissociation_figure(points: "pd.DataFrame", attacks: Sequence[str]) -> "Figure":
-    """A panel for each attack, a point for each model with the 95 % interval of its recognizability."""
-    models = list(dict.fromkeys(points.loc[points["attack"].isin(attacks), "model"]))
+def dissociation_figure(points: "pd.DataFrame", attacks: Sequence[str], order: Sequence[str]) -> "Figure":
+    """A panel for each attack, a point for each model with the 95 % interval of its recognizability. Models look as
+    their places in `order` say: as in the other figures."""
+    drawn = set(points.loc[points["attack"].isin(attacks), "model"])
+    models = [model for model in order if model in drawn]
     figure = figure_of(0.9 + 3.4 * len(attacks), 3.4 + 0.12 * len(models))
     figure.set_layout_engine("constrained")
     grid = figure.subplots(1, len(attacks), squeeze=False, sharex=True, sharey=True)[0]
     entries = {}
     for axes, attack in zip(grid, attacks, strict=True):
         for row in points[points["attack"] == attack].itertuples():
-            style = look(models.index(row.model))
+            style = look(order.index(row.model))
             axes.vlines(row.robustness, row.ci_low, row.ci_high, color=style["color"], linewidth=1, alpha=0.55)
             (point,) = axes.plot(row.robustness, row.recognizability, linestyle="none", **style)
             entries[row.model] = point
