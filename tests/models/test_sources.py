@@ -56,6 +56,9 @@ def test_weights_of_a_module(tmp_path: Path) -> None:
     model = load_model(network(), weights=tmp_path / "trained.safetensors", input_size=4)
     assert model.weights_hash() == load_model(source).weights_hash()
     assert (model.name, model.weights) == ("Sequential?weights=trained", str(tmp_path / "trained.safetensors"))
+    (tmp_path / "mine").mkdir()
+    save_file(source.state_dict(), tmp_path / "mine" / "model.safetensors")  # as trainings name it
+    assert load_model(network(), weights=tmp_path / "mine" / "model.safetensors").name == "Sequential?weights=mine"
 
 
 def test_random_weights_are_said_and_repeat() -> None:

@@ -109,7 +109,7 @@ def _merits(
     if not rows:
         who = {"human": "person", "model": "other model"}.get(observer_kind or "", "other observer")
         raise MetamersError(
-            f"no {who} saw both metamers and natural stimuli, so there is no figure of merit; recognize"
+            f"no {who} saw both metamers and natural stimuli, so there is no figure of merit; let one name them"
         )
     return rows
 

@@ -58,7 +58,8 @@ def attack(
         torchvision:NAME, timm:NAME, transformers:NAME, FILE.py:FUNCTION[:ARGUMENT], builtin:NAME or bundled:NAME;
         several share one table and figure.
     stimuli
-        Labeled stimuli, named as for `metamers make`. [default: pictograms, for bundled models]
+        Labeled stimuli, named as for `metamers make`. [default, for bundled models:
+        bundled:pictograms?split=test&n=2048&seed=2]
     norm
         How the size of a perturbation is measured: l2, linf or l1.
     eps
@@ -123,7 +124,9 @@ def _length(option: str, text: str | None) -> float | None:
 def _pictograms(specs: Sequence[str]) -> str:
     for spec in specs:
         if not spec.startswith("bundled:"):
-            raise MetamersError(f"--stimuli is missing; {spec} needs labeled stimuli: a folder, archive or npz file")
+            raise MetamersError(
+                f"--stimuli is missing; {spec} needs labeled stimuli: a folder, archive, npz file or bundled:pictograms"
+            )
     return PICTOGRAMS
 
 

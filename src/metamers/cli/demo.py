@@ -1,8 +1,9 @@
 """`metamers demo`."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -10,6 +11,10 @@ from metamers.cli.attack import measured, report_attack, store_robustness
 from metamers.cli.make import command_line, finish
 from metamers.cli.options import Device, Json
 from metamers.cli.output import progress, say_note
+
+if TYPE_CHECKING:
+    from metamers.models import StagedModel
+    from metamers.store import Store
 
 BLOCKS = ("layer1", "layer3", "layer4", "output")
 STAGES = {
@@ -46,10 +51,9 @@ def demo(
     from metamers.models import fit_to_model, load_model
     from metamers.observers import recognize
     from metamers.stimuli import load_stimuli
-    from metamers.store import Store, build_tables
+    from metamers.store import Store
     from metamers.study import ModelTask, Settings, run_local
     from metamers.synthesis import recipe_named
-    from metamers.training import Attack
 
     Store(out).require_free()
     models = [load_model(f"bundled:{name}", device=device) for name in STAGES]
@@ -67,14 +71,20 @@ def demo(
             recognize(store, model, of=(model.name,))
         for model in observers:
             recognize(store, model)
-        for i, model in enumerate(models):
-            entry, table = measured(
-                model,
-                load_stimuli(ATTACKED),
-                Attack("l2", 0.0, steps=20),
-                {"eps": EPS, "seeds": (0,)},
-                partial(report_attack, update, model.name, i, len(models)),
-            )
-            store_robustness(store, entry | {"stimuli": ATTACKED}, table)
-        build_tables(store)
+    _attack(store, models)
     return finish(store, report=True, strict=strict, json=json)
+
+
+def _attack(store: "Store", models: "Sequence[StagedModel]") -> None:
+    """Attack the models and keep what is found in the run."""
+    from metamers.stimuli import load_stimuli
+    from metamers.store import build_tables
+    from metamers.training import Attack
+
+    stimuli, attack, settings = load_stimuli(ATTACKED), Attack("l2", 0.0, steps=20), {"eps": EPS, "seeds": (0,)}
+    with progress() as update:  # of its own, as attacks go at another speed
+        for i, model in enumerate(models):
+            report = partial(report_attack, update, model.name, i, len(models))
+            entry, table = measured(model, stimuli, attack, settings, report)
+            store_robustness(store, entry | {"stimuli": ATTACKED}, table)
+    build_tables(store)

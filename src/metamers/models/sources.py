@@ -75,7 +75,10 @@ def load_model(
         model = _from_source(spec_or_module, chosen, on)
     if chosen is not None:
         model.weights = chosen
-        model.name += f"{'&' if '?' in model.name else '?'}weights={Path(chosen).stem}"
+        file = Path(chosen)
+        # A training writes model.safetensors into a folder of its own name.
+        known_by = file.resolve().parent.name if file.name == "model.safetensors" else file.stem
+        model.name += f"{'&' if '?' in model.name else '?'}weights={known_by}"
     if input_size is not None:
         model = model.with_input_size(input_size)
     return model if stages is None else model.with_stages(stages)

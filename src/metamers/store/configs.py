@@ -68,7 +68,7 @@ def _first_problem(error: "ValidationError", schema: type["BaseModel"], what: st
     place = _in_file(first["loc"], tree)
     line = _line(place, tree)
     where = f"{what}, line {line}" if line else what
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    more = f" (and {len(problems) - 1} more such problems)" if len(problems) > 1 else ""
     return f"{where}: {_said(first, schema, '.'.join(map(str, place)))}{more}"
 
 

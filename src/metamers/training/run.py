@@ -210,6 +210,14 @@ def _say_what_is_left(task: Task, config: TrainingConfig, say: Callable[[str], N
         say(f"{left} of {len(task.stimuli)} stimuli are left out of each epoch, other ones each time: no whole batch")
     if task.validation is None:
         say("no accuracy is measured; name a validation set for that")
+        return
+    trained, held_out = task.stimuli.stimuli, task.validation.stimuli
+    shared = set(trained.ids) & set(held_out.ids)
+    if shared and trained.name.partition("?")[0] == held_out.name.partition("?")[0]:
+        say(
+            f"{len(shared)} of the {len(held_out)} validation stimuli are trained on, too, so accuracy says little; "
+            "name others (of bundled sets, another split= or seed=)"
+        )
 
 
 def _finished(task: Task) -> StagedModel:
