@@ -317,10 +317,10 @@ def test_what_the_first_process_has_written_does_not_stop_the_others(halves, sma
 def test_stimuli_that_are_trained_on_and_measured_on_are_told(tmp_path, small):
     said = []
     for seed in (0, 1):
-        given = {"stimuli": two_halves(32), "validation": two_halves(16, seed)}
-        if seed:
-            given["validation"].name = "others"
-        train(config(epochs=1), tmp_path / str(seed), model=small, **given, watch=Watch(say=said.append))
+        validation = two_halves(16, seed)
+        validation.name = "others" if seed else validation.name
+        options: Any = {"model": small, "watch": Watch(say=said.append)}
+        train(config(epochs=1), tmp_path / str(seed), stimuli=two_halves(32), validation=validation, **options)
     assert [note for note in said if "trained on, too" in note] == [
         "16 of the 16 validation stimuli are trained on, too, so accuracy says little; name others (of bundled sets, "
         "another split= or seed=)"
