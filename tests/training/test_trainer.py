@@ -315,7 +315,7 @@ def test_what_the_first_process_has_written_does_not_stop_the_others(halves, sma
 
 
 def test_stimuli_that_are_trained_on_and_measured_on_are_told(tmp_path, small):
-    said = []
+    said: list[str] = []
     for seed in (0, 1):
         validation = two_halves(16, seed)
         validation.name = "others" if seed else validation.name
