@@ -27,18 +27,13 @@ from metamers.models.small_resnet import SmallResNet
 from metamers.models.small_vgg import SmallVGG
 from metamers.models.staged import StagedModel
 from metamers.models.state_dicts import RANDOM_NOTE, built_at_random, put_weights, read_metadata, read_weights
+from metamers.stimuli.spoken_words import WORDS
 
 CLASSES = (
     *("airplane", "anchor", "cat", "cloud", "cup", "flower", "heart", "knight"),
     *("music", "scissors", "skull", "snowman", "star", "sun", "telephone", "umbrella"),
 )
 """The classes of the small networks, where nothing else is said."""
-WORDS = (
-    *("apple", "baby", "bottle", "chicken", "doctor", "finger", "garden", "hammer", "island", "jacket", "kitchen"),
-    *("ladder", "letter", "monkey", "mountain", "needle", "orange", "paper", "river", "sister", "table", "tiger"),
-    *("window", "yellow"),
-)
-"""Those of the small networks of sounds."""
 MOST_CLASSES = 1_000_000
 
 

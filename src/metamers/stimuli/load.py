@@ -1,8 +1,8 @@
 """Stimuli from what a user names: a folder, an archive, an array file, one image, or a bundled set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import parse_qsl
 
 from metamers.errors import MetamersError, nearest
@@ -97,6 +97,7 @@ def load_stimuli(
 
 def _images(files: StimulusFiles, name: str, limit: int | None) -> StimulusSet:
     ids = files.ids[:limit]
+    sizes = set(_headers(files, ids, read_size))
 
     def source(i: int) -> Pixels:
         return decode_image(files.read(ids[i]), files.where(ids[i]))
@@ -106,7 +107,7 @@ def _images(files: StimulusFiles, name: str, limit: int | None) -> StimulusSet:
         ids=ids,
         labels=labels_from_folders(files.ids)[:limit],
         source=source,
-        native_size=_common_size(files, ids),
+        native_size=sizes.pop() if len(sizes) == 1 else None,
     )
 
 
@@ -114,14 +115,7 @@ def _sounds(
     files: StimulusFiles, name: str, limit: int | None, rate: int | None, seconds: float | None, rms: float | None
 ) -> SoundSet:
     ids = files.ids[:limit]
-    headers, errors = [], []
-    for id_ in ids:
-        try:
-            with files.open(id_) as file:
-                headers.append(read_header(file, files.where(id_)))
-        except MetamersError as error:
-            errors.append((id_, error))
-    raise_first(errors)
+    headers = _headers(files, ids, read_header)
     rates = sorted({found for _, found in headers})
     if rate is None and len(rates) > 1:
         raise MetamersError(f"'{name}': sounds of {' and '.join(map(str, rates[:3]))} Hz; give one with --rate (rate=)")
@@ -145,17 +139,19 @@ def _sounds(
     )
 
 
-def _common_size(files: StimulusFiles, ids: Sequence[str]) -> tuple[int, int] | None:
-    """The (height, width) that all files have, None where they differ; their headers are checked on the way."""
-    sizes, errors = set(), []
+def _headers(
+    files: StimulusFiles, ids: Sequence[str], read: Callable[[IO[bytes], str], tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """What the headers of all files say. Raises MetamersError for the first that is bad, naming the others."""
+    headers, errors = [], []
     for id_ in ids:
         try:
             with files.open(id_) as file:
-                sizes.add(read_size(file, files.where(id_)))
+                headers.append(read(file, files.where(id_)))
         except MetamersError as error:
             errors.append((id_, error))
     raise_first(errors)
-    return sizes.pop() if len(sizes) == 1 else None
+    return headers
 
 
 def _existing(path: str | Path) -> Path:
