@@ -134,14 +134,17 @@ class _Bands:
         bins = np.add.outer(starts, np.arange(width))
         self.bins = torch.from_numpy(bins).to(device)
         self.gains = torch.from_numpy(np.take_along_axis(gains, bins, 1) / factor).float().to(device)
-        self.kernel = torch.from_numpy(_kernel(hop, factor)).float()[None, None].to(device)
+        kernel = torch.from_numpy(_kernel(hop, factor)).float()
+        # One column for the samples of each frame that it reaches; the last reaches one sample.
+        self.kernel = F.pad(kernel, (0, self.hop - 1)).view(KERNEL_FRAMES + 1, self.hop).T.contiguous().to(device)
 
     def envelopes(self, spectra: Tensor) -> Tensor:
-        analytic = torch.fft.ifft(spectra[:, self.bins] * self.gains.to(spectra.real.dtype), n=self.n)
-        envelopes = torch.view_as_real(analytic).square().sum(-1).clamp(min=LEAST_POWER).sqrt()
-        n, filters, samples = envelopes.shape
-        frames = F.conv1d(envelopes.view(n * filters, 1, samples), self.kernel.to(envelopes.dtype), stride=self.hop)
-        return frames.view(n, filters, -1)
+        passed = _scaled(spectra[:, self.bins], self.gains.to(spectra.real.dtype))
+        envelopes: Tensor = _Magnitude.apply(torch.fft.ifft(passed, n=self.n))  # type: ignore[no-untyped-call]
+        rows = (self.n - 1) // self.hop + 1
+        framed = F.pad(envelopes, (0, rows * self.hop - self.n)).unflatten(-1, (rows, self.hop))
+        frames: Tensor = _Sampled.apply(framed, self.kernel.to(envelopes.dtype))  # type: ignore[no-untyped-call]
+        return frames
 
 
 def _kernel(hop: int, factor: int) -> NDArray[np.float64]:
@@ -176,6 +179,50 @@ def _ends(gains: NDArray[np.float64]) -> tuple[int, int]:
     """The first and the last bin that a filter lets through; of a filter between two bins, the first of all."""
     through = np.flatnonzero(gains)
     return (int(through[0]), int(through[-1])) if len(through) else (0, 0)
+
+
+class _Magnitude(torch.autograd.Function):
+    """The magnitude of complex numbers, at least the root of `LEAST_POWER`, where there is no slope."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        magnitude = (x.real * x.real).addcmul_(x.imag, x.imag).clamp_(min=LEAST_POWER).sqrt_()
+        ctx.save_for_backward(x, magnitude)
+        return magnitude
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        x, magnitude = ctx.saved_tensors
+        return _scaled(x, (gradients[0] / magnitude).masked_fill_(magnitude <= LEAST_POWER**0.5, 0.0))
+
+
+class _Sampled(torch.autograd.Function):
+    """Envelopes in rows of a frame's samples, [..., rows, hop], low-passed, to frames [..., rows - `KERNEL_FRAMES`].
+
+    A convolution with strides; as one product of matrices it is several times as fast for so long a kernel.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, kernel: Tensor) -> Tensor:
+        ctx.save_for_backward(kernel)
+        reached, n_frames = rows @ kernel, rows.shape[-2] - KERNEL_FRAMES
+        frames = reached[..., :n_frames, 0].clone()
+        for i in range(1, KERNEL_FRAMES + 1):
+            frames += reached[..., i : i + n_frames, i]
+        return frames
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (kernel,), n_frames = ctx.saved_tensors, gradients[0].shape[-1]
+        reached = kernel.new_zeros(*gradients[0].shape[:-1], n_frames + KERNEL_FRAMES, KERNEL_FRAMES + 1)
+        for i in range(KERNEL_FRAMES + 1):
+            reached[..., i : i + n_frames, i] = gradients[0]
+        return reached @ kernel.T, None
+
+
+def _scaled(x: Tensor, factors: Tensor) -> Tensor:
+    """Complex numbers times real ones, at half the work of times complex ones."""
+    return torch.view_as_complex(torch.view_as_real(x) * factors[..., None])
 
 
 class _Power(torch.autograd.Function):
