@@ -6,7 +6,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 .PHONY: demo test lint format bench models clean
 
 demo: .venv/.installed
-	$(BIN)/metamers demo --out runs/demo
+	$(BIN)/metamers demo --kind both --out runs/demo
 
 test: .venv/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.cochleagram import cochleagram_costs
 from benchmarks.end_to_end import end_to_end
 from benchmarks.engine import step_costs
 from benchmarks.fast import fast_and_published
@@ -28,6 +29,8 @@ def main() -> None:
     """Measure, and write the page."""
     say("null distribution")
     null = json.loads(subprocess.run([sys.executable, "-m", "benchmarks.null"], check=True, capture_output=True).stdout)
+    say("cochleagram")
+    cochleagrams = cochleagram_costs()
     say("engine")
     steps = step_costs()
     say("training")
@@ -38,7 +41,7 @@ def main() -> None:
     whole = [end_to_end(name) for name in ("picto-resnet", "cifar_resnet20")]
     say("statistics")
     statistics = permutation_costs(), replication_seconds()
-    PAGE.write_text(page(null, steps, training, recipes, whole, *statistics), encoding="utf-8")
+    PAGE.write_text(page(null, steps, training, recipes, whole, cochleagrams, *statistics), encoding="utf-8")
     say(f"see {PAGE}")
 
 
@@ -48,6 +51,7 @@ def page(
     training: Mapping[str, float],
     recipes: Sequence[Mapping[str, object]],
     whole: Sequence[Mapping[str, object]],
+    cochleagrams: Sequence[Mapping[str, object]],
     permutations: Sequence[Mapping[str, object]],
     replication: float,
 ) -> str:
@@ -89,6 +93,13 @@ Beside a transcription of the published loop (one image at a time, two full forw
 
 {null["pairs"]:,.0f} pairs from 4,000 images for each of the {null["stages"]} stages of `cifar_resnet20`:
 {null["seconds"]:.0f} s in all, {null["peak_gb"]:.2f} GB at most for the whole process. Bar: 5 minutes and 3 GB.
+
+## Cochleagram
+
+A clip of 2 s at 20 kHz, 211 filters to 390 frames, forward and backward; `fast` deviates by at most 0.54 % of the
+maximum. Bar: 5 times as fast as `exact`.
+
+{table(cochleagrams, ("mode", "ms", "mb", "speedup"))}
 
 ## Training
 

@@ -130,3 +130,14 @@ def test_models_that_cannot_be_attacked_are_refused(cli):
     assert "--stimuli is missing; nets.py:net needs labeled stimuli" in cli("attack", "nets.py:net").err
     two = ("attack", "nets.py:net", "nets.py:gray", *ATTACK[2:], "--weights", "random")
     assert "--weights is for one model" in cli(*two).err
+
+
+def test_word_nets_are_attacked_with_the_bundled_clips(cli):
+    small = ("--eps", "0", "0.1", "--images", 4, "--seed", 0, "--steps", 1)
+    said = cli("attack", "bundled:word-cochcnn", *small, "--json")
+    assert said.code == 0
+    assert said.json["stimuli"] == "bundled:spoken_clips"
+    assert said.json["n"] == 4
+    mixed = cli("attack", "bundled:word-cochcnn", "bundled:picto-resnet", *small)
+    assert mixed.code == 2
+    assert "both images and sounds" in mixed.err

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -195,19 +196,38 @@ def test_models(cli):
     assert "FILE.py:FUNCTION[:ARGUMENT]" in listed
 
 
+SHORT = {
+    "image": replace(
+        demo_module.IMAGES,
+        stages={"picto-resnet": ("relu",), "picto-alexnet": ("features.1",)},
+        stimuli="bundled:pictograms?n=2",
+        attacked="bundled:pictograms?n=4",
+        steps=50,
+        null_stimuli="bundled:pictograms?n=60&seed=1",
+    ),
+    "sound": replace(
+        demo_module.SOUNDS,
+        stages={"word-cochresnet": ("layer4",), "word-cochcnn": ("relufc",)},
+        stimuli="bundled:spoken_clips?n=2",
+        attacked="bundled:spoken_clips?n=4",
+        steps=20,
+        null_stimuli="bundled:spoken_clips?n=52",
+    ),
+}
+
+
+def rows_of(path):
+    with Path(path).open() as file:
+        return list(csv.DictReader(file))
+
+
 def test_demo(cli, monkeypatch):
-    monkeypatch.setattr(demo_module, "STAGES", {"picto-resnet": ("relu",), "picto-alexnet": ("features.1",)})
-    monkeypatch.setattr(demo_module, "STIMULI", "bundled:pictograms?n=2")
-    monkeypatch.setattr(demo_module, "ATTACKED", "bundled:pictograms?n=4")
-    monkeypatch.setattr(demo_module, "NULL_STIMULI", "bundled:pictograms?n=60&seed=1")
-    monkeypatch.setattr(demo_module, "STEPS", 50)
+    monkeypatch.setattr(demo_module, "DEMONSTRATIONS", SHORT)
     ended = cli("demo", "--json")
     assert ended.code == 0
     assert ended.json["cells"] == 4
     assert Path("runs/demo/report.html").is_file()
-    with Path("runs/demo/tables/responses.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    answers = Counter((row["observer"], row["model"]) for row in rows)
+    answers = Counter((row["observer"], row["model"]) for row in rows_of("runs/demo/tables/responses.csv"))
     ours = {("picto-resnet", "picto-resnet"), ("picto-alexnet", "picto-alexnet"), ("picto-alexnet", "picto-resnet")}
     observers = ("picto-resnet", "picto-resnet-b", "picto-alexnet")
     assert answers == dict.fromkeys(
@@ -215,9 +235,28 @@ def test_demo(cli, monkeypatch):
         | {(name, "") for name in observers},
         2,
     )
-    with Path("runs/demo/tables/robustness.csv").open() as file:
-        attacks = {(row["model"], float(row["eps"])) for row in csv.DictReader(file)}
+    attacks = {(row["model"], float(row["eps"])) for row in rows_of("runs/demo/tables/robustness.csv")}
     assert attacks == {("picto-resnet", 1.0), ("picto-alexnet", 1.0)}
+
+
+def test_demo_of_both_kinds(cli, monkeypatch):
+    monkeypatch.setattr(demo_module, "DEMONSTRATIONS", SHORT)
+    ended = cli("demo", "--kind", "both", "--json", "--out", "shown")
+    assert ended.code == 0
+    assert {kind: (run["cells"], run["report"]) for kind, run in ended.json.items()} == {
+        "image": (4, "shown/report.html"),
+        "sound": (4, "shown/sound/report.html"),
+    }
+    assert len(list(Path("shown/sound/metamers").rglob("*.wav"))) == 4
+    attacks = {(row["model"], float(row["eps"])) for row in rows_of("shown/sound/tables/robustness.csv")}
+    assert attacks == {("word-cochresnet", 0.5), ("word-cochcnn", 0.5)}
+
+
+def test_demo_of_sounds_says_what_came_out(cli, monkeypatch):
+    monkeypatch.setattr(demo_module, "DEMONSTRATIONS", SHORT)
+    ended = cli("demo", "--kind", "sound", "--strict", "--out", "heard")
+    assert (ended.code, ended.out) == (1, "")  # 20 steps are too few
+    assert "of 4 metamers passed" in ended.err and "see heard/report.html" in ended.err
 
 
 def test_help_and_version(cli):

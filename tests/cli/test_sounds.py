@@ -51,6 +51,16 @@ def test_sounds_are_made_verified_recognized_and_shown(cli, sounds):
     assert cli("verify", "run", "--json").json["ok"]
     files = sorted(Path("run/metamers").rglob("*.wav"))
     assert len(files) == 12
+    assert len(list(Path("run/references").rglob("*.wav"))) == 6
+    for file in Path("run/references").rglob("*.wav"):
+        written, _ = soundfile.read(file)
+        assert not written[[0, -1]].any() and np.sqrt(np.mean(written**2)) <= 0.2501
+    for file in files:
+        written, _ = soundfile.read(file)
+        assert not written[[0, -1]].any()  # faded in and out
+        unrounded, _ = soundfile.read(Path("run/unrounded") / file.relative_to("run/metamers"), dtype="float32")
+        assert np.array_equal(np.rint(unrounded.astype(float) * 32768), written * 32768)
+        assert not np.array_equal(unrounded, written)
     assert {soundfile.info(file).subtype for file in files} == {"PCM_16"}
     assert all(file.with_suffix(".png").is_file() for file in files)
     page = Path("run/report.html").read_text()
@@ -61,6 +71,9 @@ def test_sounds_are_made_verified_recognized_and_shown(cli, sounds):
     assert asked.code == 0
     responses = pd.read_csv("run/tables/responses.csv")
     assert responses.groupby("observer").size().to_dict() == dict.fromkeys(("ears", "8000", "16000"), 6 + 12)
+    for file in Path("run/controls/start").rglob("*.wav"):
+        start, _ = soundfile.read(file)
+        assert not start[[0, -1]].any() and 0.005 < start.std() < 0.01
     controls = pd.read_csv("run/tables/controls.csv")
     assert controls.groupby(["observer", "control"]).size().to_dict() == {
         (8000, "start"): 12,

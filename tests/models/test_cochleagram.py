@@ -8,10 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from metamers.errors import MetamersError
 from metamers.models import Cochleagram
-from metamers.models.cochleagram import compress
+from metamers.models.cochleagram import _Magnitude, _Sampled, compress
 
 
 @pytest.mark.skipif("METAMERS_REAL_DATA" not in os.environ, reason="METAMERS_REAL_DATA names no folder with real data")
@@ -46,6 +47,23 @@ def test_gradients_of_fast_are_nearly_those_of_exact():
         (gradient,) = torch.autograd.grad(Cochleagram(sample_rate=20_000, mode=mode)(x).square().sum(), x)
         gradients.append(gradient.flatten())
     assert torch.cosine_similarity(gradients[0], gradients[1], dim=0) > 0.999
+
+
+def test_gradients_written_by_hand_are_those_of_differences():
+    generator = torch.Generator().manual_seed(0)
+    analytic = torch.randn(2, 5, dtype=torch.complex128, generator=generator).requires_grad_()
+    assert torch.autograd.gradcheck(_Magnitude.apply, analytic)
+    rows = torch.rand(2, 12, 3, dtype=torch.float64, generator=generator).requires_grad_()
+    kernel = torch.rand(3, 11, dtype=torch.float64, generator=generator)
+    assert torch.autograd.gradcheck(lambda x: _Sampled.apply(x, kernel), rows)
+
+
+def test_sampling_is_a_convolution_with_strides():
+    generator = torch.Generator().manual_seed(0)
+    rows, kernel = torch.rand(2, 3, 14, 5, generator=generator), torch.rand(51, generator=generator)
+    expected = F.conv1d(rows.view(6, 1, 70), kernel[None, None], stride=5).view(2, 3, 4)
+    in_columns = F.pad(kernel, (0, 4)).view(11, 5).T
+    assert torch.allclose(_Sampled.apply(rows, in_columns), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["exact", "fast"])

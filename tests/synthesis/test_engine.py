@@ -11,6 +11,7 @@ from torch import nn
 from metamers.errors import MetamersError
 from metamers.matching import Representation, is_out_of_memory
 from metamers.models import StagedModel
+from metamers.stimuli.playing import LOUDEST_RMS, as_played
 from metamers.synthesis import Recipe, recipe_named
 from metamers.synthesis import engine as engine_module
 from metamers.synthesis.engine import Trace, has_settled, has_stalled, schedule, search
@@ -36,6 +37,35 @@ def often(monkeypatch):
     monkeypatch.setattr(engine_module, "CHECK_EVERY", 1)
     monkeypatch.setattr(engine_module, "has_stalled", lambda trace: False)
     return monkeypatch
+
+
+def test_sounds_are_heard_judged_and_given_as_they_are_played(often):
+    torch.manual_seed(0)
+    heard = []
+
+    class Ear(nn.Linear):
+        def forward(self, x):
+            heard.append(x.detach())
+            return super().forward(x)
+
+    model = StagedModel(nn.Sequential(Ear(400, 20)), kind="sound", sample_rate=8000, input_size=(1, 400))
+    references = as_played(0.2 * torch.randn(2, 400), 8000)
+    judged = []
+
+    def is_metamer(rows, signals):
+        judged.append(signals)
+        return rows < 2
+
+    often.setattr(engine_module, "has_settled", lambda trace: len(trace.step) == 9)
+    recipe = plain("lbfgs", early_stop=True)
+    model.describe()  # which has it hear noise
+    heard.clear()
+    found = search(model, Representation(("0",)), references, torch.rand(2, 400), recipe, is_metamer, rate=8000)
+    assert found.n_steps == [8, 8]
+    for signals in (*heard, *judged, found.raw):
+        assert not signals[:, [0, -1]].any()
+        assert (signals.square().mean(1).sqrt() < LOUDEST_RMS + 1e-6).all()
+    assert torch.equal(judged[-1], found.raw)
 
 
 @pytest.mark.parametrize("recipe", ["fast", "feather2023", "feather2023-scaled"])

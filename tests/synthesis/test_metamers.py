@@ -11,7 +11,7 @@ from metamers.errors import MetamersError
 from metamers.matching import AboveNull, Criterion, Representation, SameDecision, judge, match, null_distribution
 from metamers.matching.criterion import PUBLISHED
 from metamers.models import StagedModel
-from metamers.stimuli import StimulusSet, encode_png, write_png
+from metamers.stimuli import SoundSet, StimulusSet, encode_png, write_png
 from metamers.stimuli.images import read_image
 from metamers.stimuli.written import as_written
 from metamers.store import Cell
@@ -310,3 +310,17 @@ def test_the_decision_alone_is_no_criterion_for_a_model_without_one(make_model, 
 def test_no_stimuli_is_one_line(make_model, make_stimuli):
     with pytest.raises(MetamersError, match="no stimuli"):
         synthesize(make_model(), make_stimuli(2)[:0], "block")
+
+
+def test_the_null_is_of_sounds_as_they_are_played():
+    def sounds(n, seed, level):
+        noise = level * torch.rand(n, 400, generator=torch.Generator().manual_seed(seed))
+        return SoundSet.from_waveforms(noise, 8000, name=f"sounds{seed}")
+
+    model = StagedModel(nn.Sequential(nn.Flatten(1)), kind="sound", sample_rate=8000, input_size=(1, 400))
+    given = sounds(60, 1, 0.9)
+    found = [
+        synthesize(model, sounds(2, 0, 0.9), "0", null=null, steps=1, criterion=AboveNull()).matches
+        for null in (given, given.as_played())
+    ]
+    assert (found[0].null_snr_db == found[1].null_snr_db).all()

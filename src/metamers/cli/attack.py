@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from metamers.store import Record, Store
     from metamers.training import Attack, RobustnessCurve
 
-PICTOGRAMS = "bundled:pictograms?split=test&n=2048&seed=2"
+OWN_STIMULI = {"image": "bundled:pictograms?split=test&n=2048&seed=2", "sound": "bundled:spoken_clips"}
 
 
 def attack(
@@ -59,7 +59,7 @@ def attack(
         several share one table and figure.
     stimuli
         Labeled stimuli, named as for `metamers make`. [default, for bundled models:
-        bundled:pictograms?split=test&n=2048&seed=2]
+        bundled:pictograms?split=test&n=2048&seed=2, or bundled:spoken_clips for those of words]
     norm
         How the size of a perturbation is measured: l2, linf or l1.
     eps
@@ -97,7 +97,7 @@ def attack(
     if len(specs) > 1 and (weights or input_size):
         option = "--weights" if weights else "--input-size"
         raise MetamersError(f"{option} is for one model; call `metamers attack` once for each")
-    source = stimuli or _pictograms(specs)
+    source = stimuli or _own_stimuli(specs)
     store = None if run is None else Store.open(run)
     shown = load_stimuli(source, **asdict(labels or Labels()), **asdict(sounds or Sounds()))
     options: dict[str, Any] = {"weights": weights, "input_size": parse_size(input_size), "device": device}
@@ -121,13 +121,20 @@ def _length(option: str, text: str | None) -> float | None:
     return None if text is None else parse_number(option, text)
 
 
-def _pictograms(specs: Sequence[str]) -> str:
+def _own_stimuli(specs: Sequence[str]) -> str:
+    """Stimuli like those that bundled models were trained on."""
+    from metamers.models.bundled import kind_of
+
     for spec in specs:
         if not spec.startswith("bundled:"):
             raise MetamersError(
-                f"--stimuli is missing; {spec} needs labeled stimuli: a folder, archive, npz file or bundled:pictograms"
+                f"--stimuli is missing; {spec} needs labeled stimuli: a folder, archive, npz file, "
+                "bundled:pictograms or bundled:spoken_clips"
             )
-    return PICTOGRAMS
+    kinds = {kind_of(spec.removeprefix("bundled:")) for spec in specs}
+    if len(kinds) > 1:
+        raise MetamersError("--stimuli cannot be both images and sounds; attack the models of each apart")
+    return OWN_STIMULI[kinds.pop()]
 
 
 def _name(model: "StagedModel", store: "Store | None") -> str:

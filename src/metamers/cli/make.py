@@ -13,8 +13,6 @@ from metamers.cli.output import give_json, progress, say, say_note
 from metamers.errors import MetamersError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from metamers.models import StagedModel
     from metamers.store import Store
 
@@ -126,6 +124,16 @@ def make(
 
 def finish(store: "Store", *, report: bool, strict: bool, json: bool) -> int:
     """Write the page, say what came out, and give the exit code."""
+    summary = summarized(store, report=report)
+    if json:
+        give_json(summary)
+    else:
+        say_summary(summary)
+    return exit_code(summary, strict)
+
+
+def summarized(store: "Store", *, report: bool) -> dict[str, Any]:
+    """What came out of a run, after its page is written; its notes are said."""
     from metamers.report import write_report
     from metamers.store import read_table
 
@@ -134,7 +142,9 @@ def finish(store: "Store", *, report: bool, strict: bool, json: bool) -> int:
     counts = matches.verdict.value_counts().to_dict()
     passed = (matches.verdict == "passed").groupby([matches.model, matches.stage], sort=False).sum().reset_index()
     notes = list(dict.fromkeys(note for batch in store.batches() for note in batch["notes"]))
-    summary: dict[str, Any] = {
+    for note in notes:
+        say_note(note)
+    return {
         **{"run": str(store.folder), "cells": len(matches)},
         **{
             verdict.replace(" ", "_"): int(counts.get(verdict, 0))
@@ -148,20 +158,22 @@ def finish(store: "Store", *, report: bool, strict: bool, json: bool) -> int:
         **{"notes": notes, "matches": str(store.folder / "tables" / "matches.csv")},
         "report": None if page is None else str(page),
     }
-    for note in notes:
-        say_note(note)
-    if json:
-        give_json(summary)
-    else:
-        _say_summary(summary, matches)
+
+
+def exit_code(summary: dict[str, Any], strict: bool) -> int:
+    """1 where all cells should have passed and did not, else 0."""
     return 1 if strict and summary["passed"] < summary["cells"] else 0
 
 
-def _say_summary(summary: dict[str, Any], matches: "pd.DataFrame") -> None:
-    errors = matches[matches.verdict == "error"]
-    for reason, cells in errors.groupby("reason", sort=False):
+def say_summary(summary: dict[str, Any]) -> None:
+    """A summary in lines for people."""
+    errors: dict[str, list[str]] = {}
+    for failure in summary["failures"]:
+        if failure["verdict"] == "error":
+            errors.setdefault(failure["reason"], []).append(failure["cell"])
+    for reason, cells in errors.items():
         more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
-        say(f"could not be made: {cells.cell.iloc[0]}{more}: {reason}")
+        say(f"could not be made: {cells[0]}{more}: {reason}")
     counts = [f"{summary['passed']} of {summary['cells']} metamers passed"]
     words = {"failed": "failed", "no_null": "could not be judged (no null)", "error": "could not be made"}
     counts += [f"{summary[verdict]} {word}" for verdict, word in words.items() if summary[verdict]]

@@ -39,7 +39,7 @@ class Sounds:
 
     rate: Annotated[int | None, Parameter(help="Sounds: samples per second; others are resampled.")] = None
     seconds: Annotated[float | None, Parameter(help="Sounds: keep the middle so many, or pad with silence.")] = None
-    rms: Annotated[float | None, Parameter(help="Sounds: set each to this level (full scale is 1).")] = None
+    rms: Annotated[float | None, Parameter(help="Sounds: set each to this level, at most 0.25 (of 1).")] = None
 
 
 def parse_settings(settings: list[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Trained models that ship with the package: pictogram classifiers of 64 x 64 RGB images."""
+"""Trained models that ship with the package: they name pictograms (64 x 64, RGB) or spoken words (1 s, 16 kHz)."""
 
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,10 @@ BUNDLED = {
     "picto-resnet-random": "small-resnet",
     "picto-resnet-lowpass": "small-resnet-lowpass",
     "picto-alexnet": "small-alexnet",
+    "word-cochcnn": "small-cochcnn",
+    "word-cochresnet": "small-cochresnet",
+    "word-cochresnet-b": "small-cochresnet",
+    "word-cochresnet-l2": "small-cochresnet",
 }
 NAMES = tuple(BUNDLED)
 WEIGHTS = Path(__file__).parent / "weights"
@@ -27,8 +31,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 def load_bundled(name: str, device: str | torch.device = "cpu") -> StagedModel:
     """A bundled model with its trained weights. Raises MetamersError for an unknown name."""
-    if name not in BUNDLED:
-        raise MetamersError(f"no bundled model {name!r}; choose one of {', '.join(NAMES)}{nearest(name, NAMES)}")
+    _require_known(name)
     architecture = ARCHITECTURES[BUNDLED[name]]
     network = architecture()
     network.load_state_dict(load_file(WEIGHTS / f"{name}.safetensors"))
@@ -43,6 +46,17 @@ def load_bundled(name: str, device: str | torch.device = "cpu") -> StagedModel:
         stages=architecture.stages,
     )
     return model.to(device)
+
+
+def kind_of(name: str) -> str:
+    """What a bundled model takes: "image" or "sound". Raises MetamersError for an unknown name."""
+    _require_known(name)
+    return ARCHITECTURES[BUNDLED[name]].kind
+
+
+def _require_known(name: str) -> None:
+    if name not in BUNDLED:
+        raise MetamersError(f"no bundled model {name!r}; choose one of {', '.join(NAMES)}{nearest(name, NAMES)}")
 
 
 def describe_bundled() -> list[dict[str, Any]]:

@@ -142,7 +142,9 @@ class _Bands:
         passed = _scaled(spectra[:, self.bins], self.gains.to(spectra.real.dtype))
         envelopes: Tensor = _Magnitude.apply(torch.fft.ifft(passed, n=self.n))  # type: ignore[no-untyped-call]
         rows = (self.n - 1) // self.hop + 1
-        framed = F.pad(envelopes, (0, rows * self.hop - self.n)).unflatten(-1, (rows, self.hop))
+        if missing := rows * self.hop - self.n:
+            envelopes = F.pad(envelopes, (0, missing))
+        framed = envelopes.unflatten(-1, (rows, self.hop))
         frames: Tensor = _Sampled.apply(framed, self.kernel.to(envelopes.dtype))  # type: ignore[no-untyped-call]
         return frames
 

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from pathlib import PurePosixPath
 
 from metamers.errors import MetamersError, nearest
+from metamers.stimuli.playing import as_played
 from metamers.stimuli.written import encode, written_set
 from metamers.store import Cell, Record, Store, sha256, write_whole
 from metamers.synthesis import Recipe
@@ -75,6 +76,8 @@ def _starts(store: Store, cells: list[Record]) -> list[Record]:
         if not path.is_file():
             like = written_set("", [""], [store.path(cell["reference_file"])])
             signal = start_signals(recipe, [key], tuple(like.read().shape[1:]), None, kind=like.kind)[0]
+            if like.sample_rate is not None:
+                signal = as_played(signal, like.sample_rate)
             write_whole(path, encode(signal, like.kind, like.sample_rate))
         starts.append(
             {

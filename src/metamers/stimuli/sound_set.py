@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metamers.errors import MetamersError
+from metamers.stimuli.playing import LOUDEST_RMS, ramped, turned_down
 from metamers.stimuli.sounds import FULL_SCALE, Samples, Sound, cut_or_pad, quantize_sound, resample, set_rms
 from metamers.stimuli.stimulus_set import Index, StimulusSet
 
@@ -19,7 +20,8 @@ class SoundSet(StimulusSet):
 
     `source(i)` gives sound `i` as it is, one channel of floats in [-1, 1] and its rate: a pure function that several
     threads may call. When it is read, it is brought to `sample_rate` and to `n_samples`, of which its middle is kept
-    (None: its own), to the level `rms` (None: its own), and rounded to 16 bits.
+    (None: its own), to the level `rms` (None: its own; at most 0.25), and rounded to 16 bits. `played` says that they
+    are already as `as_played` would give them.
 
     Attributes as of `StimulusSet`; `kind` is "sound", `value_range` (-1, 1), `size` (1, samples) or None, `channels` 1.
 
@@ -40,13 +42,14 @@ class SoundSet(StimulusSet):
         sample_rate: int,
         n_samples: int | None = None,
         rms: float | None = None,
+        played: bool = False,
         labels: Sequence[str | None] | None = None,
         classes: Sequence[str] = (),
     ) -> None:
         if sample_rate < 1 or (n_samples is not None and n_samples < 1):
             raise MetamersError(f"'{name}': {n_samples} samples at {sample_rate} Hz; give at least 1 of each")
-        if rms is not None and not 0 < rms < 1:
-            raise MetamersError(f"'{name}': an RMS of {rms:g}; give one above 0 and below 1")
+        if rms is not None and not 0 < rms <= LOUDEST_RMS:
+            raise MetamersError(f"'{name}': an RMS of {rms:g}; give one above 0 and at most {LOUDEST_RMS:g}")
         super().__init__(
             name=name,
             ids=ids,
@@ -59,6 +62,7 @@ class SoundSet(StimulusSet):
         self.sample_rate: int = sample_rate
         self.rms = rms
         self._fitted = n_samples is not None
+        self._played, self._to_play = played, False
 
     @classmethod
     def from_waveforms(
@@ -107,6 +111,14 @@ class SoundSet(StimulusSet):
         fitted.sample_rate = sample_rate or self.sample_rate
         return fitted
 
+    def as_played(self) -> Self:
+        """The same sounds with ramps of 10 ms, turned down to an RMS of 0.25 where they are louder."""
+        if self._played:
+            return self
+        played = self._anew()
+        played._played = played._to_play = True
+        return played
+
     def pixels(self, i: int) -> Any:
         """The samples of sound `i` as they would be written, read-only: int16 [samples]."""
         row = self._rows[i]
@@ -117,9 +129,13 @@ class SoundSet(StimulusSet):
         where = f"'{self.ids[i]}' of '{self.name}'"
         waveform = resample(sound.waveform, sound.rate, self.sample_rate)
         if self._fitted and self.size is not None:
+            if self._to_play and len(waveform) < self.size[1]:
+                waveform = ramped(waveform, self.sample_rate)  # before the silence
             waveform = cut_or_pad(waveform, self.size[1])
         if self.rms is not None:
             waveform = set_rms(waveform, self.rms, where)
+        if self._to_play:
+            waveform = turned_down(ramped(waveform, self.sample_rate))
         samples = quantize_sound(np.clip(waveform, -1, 1))
         samples.flags.writeable = False
         self._cache.keep(row, samples)

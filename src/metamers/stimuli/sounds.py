@@ -169,6 +169,15 @@ def encode_wav(sound: "torch.Tensor | NDArray[Any]", rate: int) -> bytes:
     return buffer.getvalue()
 
 
+def encode_float_wav(sound: "torch.Tensor", rate: int) -> bytes:
+    """The WAV file of 32-bit floats, so without rounding, of a waveform, float32 [T]."""
+    from scipy.io import wavfile  # as libsndfile writes the time of day into files of floats
+
+    buffer = BytesIO()
+    wavfile.write(buffer, rate, sound.detach().cpu().numpy())
+    return buffer.getvalue()
+
+
 def read_wav(path: str | Path) -> tuple[Samples, int]:
     """The samples, int16 [T], and rate of a WAV file that this package wrote, exactly as written.
 

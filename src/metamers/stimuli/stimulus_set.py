@@ -184,6 +184,12 @@ class StimulusSet:
         copy.__dict__.update(self.__dict__)
         return copy
 
+    def _anew(self) -> Self:
+        """A copy that will read otherwise."""
+        copy = self._copy()
+        copy._cache = _Cache()
+        return copy
+
     def with_labels(self, labels: Sequence[str | None]) -> Self:
         """The same stimuli with other labels, one for each; `classes` is empty then.
 
@@ -203,12 +209,15 @@ class StimulusSet:
         height, width = (operator.index(side) for side in size)
         if min(height, width) < 1:
             raise MetamersError(f"'{self.name}': no {self.kind}s of {height} x {width}; give sides of at least 1")
-        fitted = self._copy()
+        fitted = self._anew()
         fitted.size = (height, width)
         fitted.channels = _checked_channels(channels)
         fitted._fitted = True
-        fitted._cache = _Cache()
         return fitted
+
+    def as_played(self) -> Self:
+        """The same stimuli as people are given them: images as they are."""
+        return self
 
     def pixels(self, i: int) -> Pixels:
         """The pixels of stimulus `i` after fitting, read-only: uint8 [height, width, channels].

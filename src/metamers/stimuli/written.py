@@ -55,7 +55,10 @@ def read_signals(paths: Sequence[Path]) -> "torch.Tensor":
 def written_set(
     name: str, ids: Sequence[str], paths: Sequence[Path], labels: Sequence[str | None] | None = None
 ) -> StimulusSet:
-    """The stimuli of written files of one kind. Raises MetamersError where the first is missing or broken."""
+    """The stimuli of written files of one kind; they are as they are played.
+
+    Raises MetamersError where the first is missing or broken.
+    """
     if paths[0].suffix == SUFFIXES["image"]:
         channels = read_image(paths[0]).shape[2]
         return StimulusSet(name=name, ids=ids, labels=labels, source=lambda i: read_image(paths[i]), channels=channels)
@@ -64,4 +67,4 @@ def written_set(
         samples, rate = read_wav(paths[i])
         return Sound(samples.astype(np.float32) / np.float32(FULL_SCALE), rate)
 
-    return SoundSet(name=name, ids=ids, labels=labels, source=source, sample_rate=read_wav(paths[0])[1])
+    return SoundSet(name=name, ids=ids, labels=labels, source=source, sample_rate=read_wav(paths[0])[1], played=True)

@@ -20,10 +20,12 @@ _DEVICE_FAILURES = ("out of memory", "can't allocate memory", "cuda", "mps backe
 
 @dataclass(frozen=True)
 class Made:
-    """The cells of a batch as recorded, their signals (None where there is none), and what must be said of them."""
+    """The cells of a batch as recorded, their signals as written and before rounding (None where there are none), and
+    what must be said of them."""
 
     cells: list[dict[str, Any]]
     signals: list[Tensor | None]
+    raw: list[Tensor | None]
     notes: tuple[str, ...]
 
 
@@ -67,12 +69,13 @@ def synthesize_each(
                     "the same command again: it resumes"
                 ) from error
             if len(rows) == 1:
-                return Made([_error_cell(batch, rows[0], recipe, reason)], [None], ())
+                return Made([_error_cell(batch, rows[0], recipe, reason)], [None], [None], ())
         else:
-            return Made(result.cells, list(result.signals), tuple(result.notes))
+            return Made(result.cells, list(result.signals), list(result.raw), tuple(result.notes))
         parts = [attempt([row]) for row in rows]
         notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
-        return Made([c for part in parts for c in part.cells], [s for part in parts for s in part.signals], notes)
+        cells, signals = [c for part in parts for c in part.cells], [s for part in parts for s in part.signals]
+        return Made(cells, signals, [x for part in parts for x in part.raw], notes)
 
     return attempt(batch.rows)
 

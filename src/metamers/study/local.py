@@ -12,6 +12,7 @@ import torch
 from metamers.errors import MetamersError
 from metamers.matching import NullDistribution, Representation, null_distribution
 from metamers.matching.null import MIN_GIVEN, MIN_OWN, different
+from metamers.stimuli.sounds import encode_float_wav
 from metamers.stimuli.written import SUFFIXES, encode
 from metamers.store import Cell, Record, Store, build_tables, read_json, record_id, sha256, write_json
 from metamers.study.batches import Made, require_matchable, synthesize_each
@@ -19,6 +20,8 @@ from metamers.study.cochleagrams import cochleagrams, draw_cochleagram
 from metamers.study.plan import Batch, ModelTask, Settings, cut_batches, describe_study
 from metamers.synthesis import choose_null_set, require_units
 
+UNROUNDED = "unrounded"
+"""Where within a run its sounds lie before rounding, as 32-bit floats under the names of those that are judged."""
 Progress = Callable[[float, float, str], None]
 """Called with the work done, the work in all (in batches), and what is being done."""
 
@@ -165,7 +168,7 @@ def _make(
             content = encode(signal, model.kind, batch.task.stimuli.sample_rate)
             cell |= {"file": f"{key.file_stem}{SUFFIXES[model.kind]}", "sha256": sha256(content)}
             files[cell["file"]] = content
-    files |= _pictures(batch, made)
+    files |= _pictures(batch, made) | _unrounded(batch, made)
     record: Record = {
         **{"id": batch.id, "model": model.name, "stage": batch.representation.name, "recipe": settings.recipe.name},
         **{"representation": batch.representation.to_json(), "criterion": criterion.to_json()},
@@ -177,6 +180,18 @@ def _make(
         "cells": made.cells,
     }
     store.commit(record, files)
+
+
+def _unrounded(batch: Batch, made: Made) -> dict[str, bytes]:
+    """Of sounds, the metamers before rounding to 16 bits, apart from what is played."""
+    rate = batch.task.stimuli.sample_rate
+    if rate is None:
+        return {}
+    return {
+        f"{UNROUNDED}/{cell['file'].removeprefix('metamers/')}": encode_float_wav(raw, rate)
+        for cell, raw in zip(made.cells, made.raw, strict=True)
+        if cell["file"] is not None and raw is not None
+    }
 
 
 def _pictures(batch: Batch, made: Made) -> dict[str, bytes]:

@@ -14,13 +14,14 @@ from metamers.synthesis import Recipe, default_criterion
 
 PREPARATION = {
     "image": "shorter side resized (antialiased bicubic) and center crop, where not of the input's size",
-    "sound": "mixed to one channel, resampled (polyphase) and its middle kept, where not as the model takes it",
+    "sound": "mixed to one channel, resampled (polyphase) and its middle kept, where not as the model takes it; "
+    "ramps of 10 ms; turned down to an RMS of 0.25 where louder",
 }
 
 
 @dataclass(frozen=True)
 class ModelTask:
-    """A model, the stimuli fitted to it, and what is to be matched.
+    """A model, the stimuli fitted to it (sounds as they are played), and what is to be matched.
 
     Raises MetamersError where the files of two stimuli would have one name.
     """
@@ -30,6 +31,7 @@ class ModelTask:
     representations: tuple[Representation, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "stimuli", self.stimuli.as_played())  # as people hear them
         names: dict[str, str] = {}
         for id_ in self.stimuli.ids:
             earlier = names.setdefault(slug(id_), id_)
@@ -52,6 +54,8 @@ class Settings:
     batch_size: int = 16
 
     def __post_init__(self) -> None:
+        if self.null_stimuli is not None:
+            object.__setattr__(self, "null_stimuli", self.null_stimuli.as_played())
         for name in ("null_pairs", "batch_size"):
             if getattr(self, name) < 1:
                 raise MetamersError(f"{name} {getattr(self, name)}: give at least 1")

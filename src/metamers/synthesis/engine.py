@@ -11,6 +11,7 @@ from metamers.errors import MetamersError
 from metamers.matching import Representation, is_out_of_memory, represent
 from metamers.models import StagedModel
 from metamers.models.allocator import keep_freed_memory
+from metamers.stimuli.playing import as_played
 from metamers.stimuli.written import VALUE_RANGES
 from metamers.synthesis.optimizers import make_optimizer
 from metamers.synthesis.penalties import PENALTY_FUNCTIONS
@@ -70,17 +71,19 @@ def search(
     is_metamer: IsMetamer | None = None,
     progress: Progress = lambda step, limit, active: None,
     seeds: Sequence[int] = (),
+    rate: int | None = None,
 ) -> Search:
     """Find signals whose representation is that of `references`, from `starts` (both float [N, ...] in the
     range of the model's kind).
 
     `is_metamer` judges signals as they would be written, for stopping early; without it only stalling stops a stimulus.
     `seeds` are those of the noise that the recipe adds on the way, and of the units that it draws, by default 0 for
-    every stimulus. A batch that does not fit in memory is halved and begun again.
+    every stimulus. `rate` is that of sounds, which the model hears as they will be played. A batch that does not fit in
+    memory is halved and begun again.
     """
     try:
         seeds = seeds or [0] * len(references)
-        return _Batch(model, representation, references, starts, recipe, seeds).run(is_metamer, progress)
+        return _Batch(model, representation, references, starts, recipe, seeds, rate).run(is_metamer, progress)
     except RuntimeError as error:
         if len(references) == 1 or not is_out_of_memory(error):
             raise
@@ -91,7 +94,7 @@ def search(
     for offset, rows in ((0, slice(None, half)), (half, slice(half, None))):
         judge = None if is_metamer is None else (lambda r, x, offset=offset: is_metamer(r + offset, x))
         parts.append(
-            search(model, representation, references[rows], starts[rows], recipe, judge, progress, seeds[rows])
+            search(model, representation, references[rows], starts[rows], recipe, judge, progress, seeds[rows], rate)
         )
     a, b = parts
     raw, relus = torch.cat([a.raw, b.raw]), b.relus_passed if a.relus_passed is None else a.relus_passed
@@ -107,8 +110,10 @@ class _Batch:
         starts: Tensor,
         recipe: Recipe,
         seeds: Sequence[int],
+        rate: int | None,
     ) -> None:
         self.model, self.representation, self.recipe, self.seeds = model, representation, recipe, seeds
+        self.rate = rate
         self.bounds = VALUE_RANGES[model.kind]
         n = len(references)
         if model.device.type == "cpu":
@@ -165,7 +170,8 @@ class _Batch:
         recipe = self.recipe
         x = self.x.detach().requires_grad_(with_gradient)
         with torch.set_grad_enabled(with_gradient):
-            activations = self.model.activations(x, self.representation.stages, precision=recipe.precision)
+            shown = self._shown(x)
+            activations = self.model.activations(shown, self.representation.stages, precision=recipe.precision)
             if with_gradient and recipe.relu_gradient == "identity":
                 self.relus_passed = pass_gradient_through_relu(activations.values())
             difference = self.representation.of(activations) - self.target
@@ -177,7 +183,7 @@ class _Batch:
             loss = loss if recipe.loss == "norm" else loss.square()
             if recipe.penalty is not None:
                 penalty = PENALTY_FUNCTIONS[recipe.penalty] if isinstance(recipe.penalty, str) else recipe.penalty
-                added = penalty(x)
+                added = penalty(shown)
                 if added.shape != loss.shape:
                     shape = list(added.shape)
                     raise MetamersError(f"the penalty gave shape {shape} for {len(x)} stimuli; it must give [N]")
@@ -186,6 +192,10 @@ class _Batch:
                 return error, loss, torch.empty_like(x)
             (gradient,) = torch.autograd.grad(loss.sum(), x)
         return error.detach(), loss.detach(), gradient
+
+    def _shown(self, x: Tensor) -> Tensor:
+        """What the model is given, and then is written, of the iterates [n, ...]."""
+        return x if self.rate is None else as_played(x, self.rate)
 
     def _remember(self, error: Tensor, loss: Tensor) -> None:
         better = loss < self.best_loss
@@ -214,13 +224,14 @@ class _Batch:
         if candidates:
             assert is_metamer is not None
             tried = torch.tensor(candidates)
-            done = is_metamer(self.rows[tried], chosen[tried.to(chosen.device)])
+            done = is_metamer(self.rows[tried], self._shown(chosen[tried.to(chosen.device)]))
             go_on += tried[~done.cpu()].tolist()
         leaving = sorted(set(range(len(self.rows))) - set(go_on))
-        for position in leaving:
-            row = int(self.rows[position])
-            self.raw[row] = chosen[position].cpu()
-            self.n_steps[row] = step
+        if leaving:
+            rows = self.rows[leaving]
+            self.raw[rows] = self._shown(chosen[leaving]).cpu()
+            for row in rows.tolist():
+                self.n_steps[row] = step
         return torch.tensor(sorted(go_on), dtype=torch.int64)
 
     def _perturb(self, step: int) -> None:

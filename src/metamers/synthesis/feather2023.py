@@ -16,7 +16,8 @@ FEATHER2023 = Recipe(
     start_std=0.05,
     relu_gradient="identity",
 )
-"""Gradient steps of length 1, halved after every 3000, 24,000 in all; the last iterate is the metamer."""
+"""Gradient steps of length 1, halved after every 3000, 24,000 in all; the last iterate is the metamer. Unlike there, a
+model hears sounds as they will be played (10 ms ramps, an RMS of at most 0.25), as with every recipe here."""
 
 FEATHER2023_SCALED = FEATHER2023.with_options(name="feather2023-scaled", scale_step=True)
 """The same with the step length in proportion to the square root of the number of input values."""

@@ -101,7 +101,7 @@ def synthesize(
         raise MetamersError(f"'{stimuli.name}': no stimuli; give at least one")
     if start is not None:
         _require_one_each(start, len(stimuli))
-    model, stimuli = fit_to_model(model, stimuli)
+    model, stimuli = fit_to_model(model, stimuli.as_played())
     require_units(chosen, representation)
     represent(model, stimuli.read([0]), representation)  # what is unknown shows before work is spent
     criterion = default_criterion(model) if criterion is None else criterion
@@ -156,7 +156,9 @@ def synthesize_batch(
     judged_early = is_metamer if null is not None or not criterion.above else None
     searched = _prepared(model, recipe.channels_last, recipe.compile)
     seeds = [cell_seed(cell) for cell in cells]
-    found = search(searched, representation, references, starts, recipe, judged_early, progress, seeds)
+    found = search(
+        searched, representation, references, starts, recipe, judged_early, progress, seeds, stimuli.sample_rate
+    )
     signals = as_written(found.raw, model.kind)
     judgements = judge(match(model, representation, references, signals), criterion, null)
     seconds = (time.monotonic() - begun) / len(cells)
@@ -204,6 +206,7 @@ def choose_null_set(stimuli: StimulusSet, given: StimulusSet | None) -> Stimulus
     """The stimuli for the null: those given, where at least 50 are different; else the stimuli themselves where at
     least 200 are; else None."""
     if given is not None:
+        given = given.as_played()
         fitted = given if stimuli.size is None else given.fit(stimuli.size, stimuli.channels, stimuli.sample_rate)
         return fitted if len(different(fitted)) >= MIN_GIVEN else None
     return stimuli if len(stimuli) >= MIN_OWN and len(different(stimuli)) >= MIN_OWN else None

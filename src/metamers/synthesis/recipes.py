@@ -4,28 +4,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from metamers.errors import MetamersError, nearest
-from metamers.synthesis.adam import ADAM
-from metamers.synthesis.fast import FAST
+from metamers.synthesis.adam import ADAM, ADAM_SOUND
+from metamers.synthesis.fast import FAST, FAST_SOUND
 from metamers.synthesis.feather2023 import FEATHER2023, FEATHER2023_SCALED
 from metamers.synthesis.hmax import HMAX
 from metamers.synthesis.recipe import Recipe
 from metamers.synthesis.spectemp import SPECTEMP
 
-SOUND_START_STD, SOUND_PERTURB_STD = 1e-7, 1e-3
-"""Of the noise that a search for a sound starts from (Feather et al., 2023, Methods), and of what `fast` adds later."""
+SOUND_START_STD = 1e-7
+"""Of the noise that the published search for a sound starts from (Feather et al., 2023, Methods)."""
 
-_ANY = (FAST, ADAM, FEATHER2023, FEATHER2023_SCALED)
+_PUBLISHED = (FEATHER2023, FEATHER2023_SCALED)
 RECIPES: Mapping[str, dict[str, Recipe]] = {
-    "image": {recipe.name: recipe for recipe in (*_ANY, HMAX)},
+    "image": {recipe.name: recipe for recipe in (FAST, ADAM, *_PUBLISHED, HMAX)},
     "sound": {
         recipe.name: recipe
         for recipe in (
-            *(replace(recipe, start_std=SOUND_START_STD, perturb_std=SOUND_PERTURB_STD) for recipe in _ANY),
-            SPECTEMP,
+            *(FAST_SOUND, ADAM_SOUND, SPECTEMP),
+            *(replace(recipe, start_std=SOUND_START_STD) for recipe in _PUBLISHED),
         )
     },
 }
-"""By the kind of stimulus and by name. For sounds, a recipe differs in its noise alone."""
+"""By the kind of stimulus and by name."""
 
 
 def recipe_named(recipe: str | Recipe, kind: str | None = "image") -> Recipe:

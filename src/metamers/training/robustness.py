@@ -77,7 +77,7 @@ def robustness_curve(
     if not model.has_decision:
         raise MetamersError(f"model {model.name!r} makes no decision that an attack could change; choose a classifier")
     assert model.input_size is not None
-    shown = fitted(stimuli, model)
+    shown = fitted(stimuli.as_played(), model)
     _require_within(attacks, model.input_shape, shown.value_range)
     outputs = next(stage.shape[0] for stage in model.describe() if stage.name == "output")
     space = identity(model.classes, outputs, model.name)

@@ -18,6 +18,7 @@ from metamers.models import StagedModel, fit_to_model, load_model, own_kind
 from metamers.models.devices import parse_device
 from metamers.models.state_dicts import put_weights, random_weights_from, read_weights, weights_hash
 from metamers.stimuli import StimulusSet, load_stimuli
+from metamers.stimuli.written import VALUE_RANGES
 from metamers.store import write_whole
 from metamers.training.checkpoints import last_checkpoint
 from metamers.training.config import TrainingConfig
@@ -107,7 +108,7 @@ def card(
         "training_data": stimuli,
         "validation_data": config.validation,
         **{key: round(float(last[key]), 4) for key in ("accuracy", "robust_accuracy") if key in last},
-        "input": f"{model.channels} channels in [0, 1], {' x '.join(map(str, model.input_size or ()))}",
+        "input": _input(model),
         "training_seconds": round(sum(row.get("seconds", 0.0) for row in history)),
         "weights_sha256": weights_hash(model.network),
         "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
@@ -118,6 +119,15 @@ def card(
     return (
         f"---\n{text}---\n# {title}\n\n`{facts['architecture']}`, trained with the objective {config.objective.kind}.\n"
     )
+
+
+def _input(model: StagedModel) -> str:
+    low, high = VALUE_RANGES[model.kind]
+    assert model.input_size is not None
+    height, width = model.input_size
+    if model.kind == "sound":
+        return f"waveforms in [{low:g}, {high:g}], {width} samples at {model.sample_rate} Hz"
+    return f"{model.channels} channels in [{low:g}, {high:g}], {height} x {width}"
 
 
 def _processes(config: TrainingConfig) -> Processes:
