@@ -32,7 +32,8 @@ def test_only_what_is_too_loud_is_turned_down(level, expected):
 
 
 def test_tensors_are_heard_as_arrays_are_and_silence_has_a_gradient():
-    sounds = np.random.default_rng(1).uniform(-1, 1, (3, 400)).astype(np.float32) * np.array([[0.1], [0.5], [1]], np.float32)
+    levels = np.array([[0.1], [0.5], [1]], np.float32)
+    sounds = levels * np.random.default_rng(1).uniform(-1, 1, (3, 400)).astype(np.float32)
     expected = np.stack([turned_down(ramped(sound, RATE)) for sound in sounds])
     assert np.allclose(as_played(torch.from_numpy(sounds), RATE).numpy(), expected, atol=1e-6)
     silence = torch.zeros(1, 400, requires_grad=True)
