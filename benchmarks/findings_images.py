@@ -1,6 +1,7 @@
 """Findings on images: the bundled pictogram nets, and nets of others on CIFAR-10."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import metamers
 from benchmarks.__main__ import table
@@ -49,6 +50,20 @@ def cifar(recipe: Recipe, names: Sequence[str] = tuple(CIFAR)) -> Comparison:
     )
 
 
+def cifar_last_stage() -> Comparison:
+    """The first standard and a robust one of those nets at their logits, for two observers; all 100 test images, 2
+    seeds."""
+    whole = cifar(ADAM, FIRST_AND_ROBUST)
+    return replace(
+        whole,
+        name=f"cifar-last-{ADAM.name}",
+        generators=dict.fromkeys(whole.generators, ("output",)),
+        observers=whole.observers[1:],
+        stimuli=metamers.load_stimuli(str(real_data() / "cifar10" / "test_100.npz")),
+        seeds=(0, 1),
+    )
+
+
 def pictograms(
     recipe: Recipe, names: Sequence[str], part: str = "", n: int = 128, seeds: tuple[int, ...] = (0, 1, 2)
 ) -> Comparison:
@@ -88,5 +103,6 @@ def of_cifar() -> str:
     """The part on nets of others, as Markdown."""
     pairs = [(robust, standard) for robust in list(CIFAR)[2:] for standard in list(CIFAR)[:2]]
     parts = [section([cifar(recipe)], pairs) for recipe in (ADAM, FAST)]
+    parts.append(section([cifar_last_stage()], [FIRST_AND_ROBUST[::-1]]))
     parts.append(section([cifar(SHORT, FIRST_AND_ROBUST)], [FIRST_AND_ROBUST[::-1]]))
     return f"Chance is 0.10.\n\n{chr(10).join(parts)}"
