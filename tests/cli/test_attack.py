@@ -26,7 +26,7 @@ def test_a_curve_is_given_and_written(cli):
     assert given["interval"] == "over images" and given["accuracy_by_seed"] == [given["accuracy"]]
     assert "note: net: all 4 stimuli are taken once" in said.err
     assert json.loads(Path(given["record"]).read_text()) == given
-    assert Path(given["table"]) == Path("runs/attacks/net-linf/robustness.csv")
+    assert Path(given["table"]) == Path("runs/attacks/net.linf/robustness.csv")
     table = pd.read_csv(given["table"])
     assert table.columns.tolist() == ["model", "attack", "norm", "eps", "robustness", "ci_low", "ci_high", "n"]
     assert table["attack"].tolist() == ["linf 0", "linf 1/255", "linf 0.5"]
@@ -53,7 +53,7 @@ def test_models_share_a_table_and_a_figure(cli):
 def test_it_is_for_reading_too(cli):
     said = cli(*ATTACK, "--restarts", 1, "--random-start", "--steps", 3, "--step-size", "1/255")
     assert (said.code, said.out) == (0, "")
-    assert "linf 1/255" in said.err and "see runs/attacks/net-linf/curve.svg" in said.err
+    assert "linf 1/255" in said.err and "see runs/attacks/net.linf/curve.svg" in said.err
 
 
 def test_a_run_keeps_the_robustness_of_its_model(cli, make_once):
@@ -74,7 +74,7 @@ def test_the_table_goes_into_the_analysis(cli, make_once):
     run = make_once("--stage", "1")
     assert cli(*ATTACK).code == 0
     assert cli("recognize", run, "--by", "nets.py:gray", "--no-report").code == 0
-    said = cli("analyze", "robustness", run, "--robustness", "runs/attacks/net-linf/robustness.csv", "--json")
+    said = cli("analyze", "robustness", run, "--robustness", "runs/attacks/net.linf/robustness.csv", "--json")
     assert said.code == 0, said.err
     assert [row["attack"] for row in said.json["rows"]] == ["linf 0", "linf 1/255", "linf 0.5"]
 

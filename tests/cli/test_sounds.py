@@ -138,3 +138,34 @@ def test_networks_that_hear_are_attacked(cli, sounds):
     assert found.json["eps"] == [0, 5]
     assert found.json["n"] == 6
     assert found.json["accuracy"][1] <= found.json["accuracy"][0]
+
+
+OWN = ("make", "bundled:word-cochcnn", "--stage", "relufc", "--set", "steps=5", "--out", "own")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--rate", 8000), "--rate 8000: word-cochcnn takes sounds of 16000 Hz; leave --rate out"),
+        (("--rate", 16000, "--seconds", 2), "--seconds 2: word-cochcnn takes sounds of 1 s"),
+        (("--rms", 0.9), "an RMS of 0.9; give one above 0 and at most 0.25"),
+    ],
+)
+def test_what_a_model_does_not_take_is_refused(cli, sounds, options, words):
+    refused = cli(*OWN, *sounds, *options)
+    assert (refused.code, refused.out) == (2, "") and words in refused.err
+    assert not Path("own").exists()
+
+
+def test_sounds_of_several_rates_are_brought_to_the_models(cli, sounds):
+    soundfile.write("tones/low/other.wav", np.full(4410, 0.1), 44_100)
+    made = cli(*OWN, "--stimuli", "tones", "--null-stimuli", "bundled:spoken_clips?n=52", "--json")
+    assert made.code == 0 and made.json["cells"] == 7
+    named = cli("recognize", "own", "--by", "builtin:small-cochcnn", "--no-report")
+    assert "none of the stimuli's labels" in named.err
+
+
+def test_an_untrained_observer_is_told(cli):
+    assert cli(*OWN, "--stimuli", "bundled:spoken_clips?n=2", "--no-report").code == 0
+    named = cli("recognize", "own", "--by", "builtin:small-cochcnn", "--no-report")
+    assert named.code == 0 and "note: builtin:small-cochcnn: weights are random (seed 0)" in named.err

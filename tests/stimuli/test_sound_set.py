@@ -77,8 +77,15 @@ def test_a_folder_with_both_kinds_gives_its_images_unless_sounds_are_asked_for(f
 def test_images_have_no_rate():
     with pytest.raises(MetamersError, match="leave these out"):
         load_stimuli("bundled:pictograms?n=2", rate=8000)
-    with pytest.raises(MetamersError, match="leave these out"):
-        load_stimuli("bundled:spoken_clips", rms=0.1)
+
+
+def test_bundled_sounds_are_brought_to_what_is_asked():
+    sounds = load_stimuli("bundled:spoken_clips?n=2", rate=8000, seconds=0.5, rms=0.1)
+    assert (sounds.sample_rate, sounds.read().shape) == (8000, (2, 4000))
+    assert sounds.read().square().mean(1).sqrt().tolist() == pytest.approx([0.1, 0.1], rel=1e-3)
+    assert load_stimuli("bundled:spoken_clips?n=2", rate=8000).read().shape == (2, 8000)
+    same = load_stimuli("bundled:spoken_clips?n=2", rate=16_000, seconds=1.0)
+    assert same.set_hash() == load_stimuli("bundled:spoken_clips?n=2").set_hash()
 
 
 @pytest.mark.parametrize("options", [{"rate": 0}, {"seconds": 0.0}, {"seconds": 1e6}, {"rms": 0.0}, {"rms": 2.0}])

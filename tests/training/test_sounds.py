@@ -86,6 +86,13 @@ def test_perturbations_inside_have_their_size_there(tmp_path, monkeypatch):
     assert all(size == pytest.approx(0.002, rel=1e-4) for _, size in seen)
 
 
+def test_a_network_of_this_package_is_trained_at_its_cochleagram(tmp_path):
+    objective = {"kind": "adversarial", "norm": "l2", "eps": 0.5, "steps": 1, "at": "cochleagram"}
+    small = {"model": "builtin:small-cochcnn", "stimuli": "bundled:spoken_clips?n=48", "epochs": 1}
+    trained = train(config(objective=objective, evaluation={"n": 2, "steps": 1}, **small), tmp_path / "a")
+    assert torch.isfinite(torch.tensor(trained.history[-1]["loss"]))
+
+
 def test_a_place_inside_that_there_is_not_is_refused(tmp_path):
     objective = {**OBJECTIVES["adversarial inside"], "at": "cochleagram"}
     with pytest.raises(MetamersError, match=r"objective.at 'cochleagram'.*\(front, scale, fc"):

@@ -10,7 +10,19 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from metamers.cli.make import Several, require_outside
-from metamers.cli.options import Count, Device, InputSize, Json, Labels, Sounds, Weights, parse_number, parse_size
+from metamers.cli.options import (
+    Count,
+    Device,
+    InputSize,
+    Json,
+    Labels,
+    Sounds,
+    Weights,
+    parse_number,
+    parse_size,
+    require_own_length,
+    sounds_for,
+)
 from metamers.cli.output import Update, give_json, progress, say, say_note
 from metamers.errors import MetamersError
 
@@ -79,7 +91,7 @@ def attack(
     batch_size
         Stimuli attacked together.
     out
-        The folder of the results. [default: runs/attacks/MODEL-NORM]
+        The folder of the results. [default: runs/attacks/MODEL.NORM]
     run
         A run whose page is to set the model's robustness beside the recognizability of its metamers.
     """
@@ -99,13 +111,15 @@ def attack(
         raise MetamersError(f"{option} is for one model; call `metamers attack` once for each")
     source = stimuli or _own_stimuli(specs)
     store = None if run is None else Store.open(run)
-    shown = load_stimuli(source, **asdict(labels or Labels()), **asdict(sounds or Sounds()))
+    shown = load_stimuli(source, **asdict(labels or Labels()), **asdict(sounds_for(specs[0], sounds or Sounds())))
     options: dict[str, Any] = {"weights": weights, "input_size": parse_size(input_size), "device": device}
     loaded = [load_model(s, **options, **own_kind(s, shown.kind, shown.sample_rate)) for s in specs]
+    for each in loaded:
+        require_own_length(each, sounds or Sounds())
     names = [_name(m, store) for m in loaded]
     if twice := [name for i, name in enumerate(names) if name in names[:i]]:
         raise MetamersError(f"two models are named {twice[0]!r}; name each once, or attack them apart")
-    folder = out or Path("runs/attacks") / slug(f"{'+'.join(names)}-{norm}")
+    folder = out or Path("runs/attacks") / slug(f"{'+'.join(names)}.{norm}")
     require_outside(folder, source)
     settings = {"eps": sizes, "n_images": images, "seeds": seed or SEEDS, "batch_size": batch_size}
     found = []

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from metamers.cli.options import Count, Device, InputSize, Json, Labels, Sounds, Weights, parse_settings, parse_size
+from metamers.cli.options import (
+    Count,
+    Device,
+    InputSize,
+    Json,
+    Labels,
+    Sounds,
+    Weights,
+    parse_settings,
+    parse_size,
+    require_own_length,
+    sounds_for,
+)
 from metamers.cli.output import give_json, progress, say, say_note
 from metamers.errors import MetamersError
 
@@ -98,11 +110,12 @@ def make(
     parse_device(device)
     require_outside(out, stimuli, null_stimuli)
     Store(out).require_free()
-    as_sounds = asdict(sounds or Sounds())
+    as_sounds = asdict(sounds_for(model, sounds or Sounds()))
     images = load_stimuli(stimuli, **asdict(labels or Labels()), limit=limit, **as_sounds)
     null = None if null_stimuli is None else load_stimuli(null_stimuli, **as_sounds)
     kind = own_kind(model, images.kind, images.sample_rate)
     loaded = load_model(model, weights=weights, input_size=size, device=device, **kind)
+    require_own_length(loaded, sounds or Sounds())
     loaded, images = fit_to_model(loaded, images)
     chosen = recipe_named(recipe, loaded.kind).with_options(**changes)
     representations = tuple(Representation(stages, summary=objective) for stages in _stages(loaded, stage))

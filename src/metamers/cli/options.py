@@ -1,14 +1,17 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from metamers.errors import MetamersError, nearest
+
+if TYPE_CHECKING:
+    from metamers.models import StagedModel
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
@@ -40,6 +43,26 @@ class Sounds:
     rate: Annotated[int | None, Parameter(help="Sounds: samples per second; others are resampled.")] = None
     seconds: Annotated[float | None, Parameter(help="Sounds: keep the middle so many, or pad with silence.")] = None
     rms: Annotated[float | None, Parameter(help="Sounds: set each to this level, at most 0.25 (of 1).")] = None
+
+
+def sounds_for(model: str, given: Sounds) -> Sounds:
+    """What sounds are brought to for a model: where no rate is given, its own, if it is of this package."""
+    from metamers.models import known_rate
+
+    return given if given.rate is not None else replace(given, rate=known_rate(model))
+
+
+def require_own_length(model: "StagedModel", given: Sounds) -> None:
+    """Raises MetamersError where sounds are asked to be of another rate or length than a model takes."""
+    rate = model.sample_rate
+    if rate is not None and given.rate not in (None, rate):
+        raise MetamersError(f"--rate {given.rate}: {model.name} takes sounds of {rate} Hz; leave --rate out")
+    if rate is not None and given.seconds is not None and model.input_size is not None:
+        n = model.input_size[1]
+        if round(given.seconds * rate) != n:
+            raise MetamersError(
+                f"--seconds {given.seconds:g}: {model.name} takes sounds of {n / rate:g} s; leave --seconds out"
+            )
 
 
 def parse_settings(settings: list[str]) -> dict[str, Any]:

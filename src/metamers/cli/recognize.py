@@ -75,6 +75,8 @@ def recognize(
         if observer.name in observers:
             say_note(f"{spec} is the same model as {observer.name}; it is asked once")
         observers.setdefault(observer.name, observer)
+        for note in model.notes:
+            say_note(f"{observer.name}: {note}")
     for observer in observers.values():
         _say_outdated(store, observer, chosen)
     _say_own_labels(store, {name: observer.space.name for name, observer in observers.items()})

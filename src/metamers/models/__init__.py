@@ -4,7 +4,7 @@ from metamers.models.bundled import describe_bundled
 from metamers.models.cochleagram import Cochleagram
 from metamers.models.inputs import fit_to_model, fitted
 from metamers.models.mel import MFCC, MelSpectrogram
-from metamers.models.sources import SOURCES, load_model, own_kind
+from metamers.models.sources import SOURCES, known_rate, load_model, own_kind
 from metamers.models.staged import StagedModel
 from metamers.models.stages import StageInfo
 
@@ -18,6 +18,7 @@ __all__ = [
     "describe_bundled",
     "fit_to_model",
     "fitted",
+    "known_rate",
     "load_model",
     "own_kind",
 ]

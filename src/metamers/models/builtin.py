@@ -157,10 +157,15 @@ class _Asked(NamedTuple):
     options: dict[str, str]
 
 
+def architecture_name(asked: str) -> str:
+    """The name of an architecture, also as papers write it (CochResNet50, LowPassAlexNet); another name as it is."""
+    asked = asked.partition("?")[0]
+    return {key.replace("-", ""): key for key in ARCHITECTURES}.get(asked.lower().replace("-", ""), asked)
+
+
 def _parsed(spec: str) -> _Asked:
     asked, _, query = spec.partition("?")
-    # As papers write them, too: CochResNet50, LowPassAlexNet.
-    name = {key.replace("-", ""): key for key in ARCHITECTURES}.get(asked.lower().replace("-", ""), asked)
+    name = architecture_name(asked)
     if name not in ARCHITECTURES:
         names = ", ".join(ARCHITECTURES)
         raise MetamersError(f"no architecture {name!r}; choose one of {names}{nearest(name, ARCHITECTURES)}")

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from metamers.errors import MetamersError, nearest
-from metamers.models.builtin import ARCHITECTURES, load_builtin
-from metamers.models.bundled import load_bundled
+from metamers.models.builtin import ARCHITECTURES, architecture_name, load_builtin
+from metamers.models.bundled import BUNDLED, load_bundled
 from metamers.models.devices import parse_device
 from metamers.models.python_file import call_function
 from metamers.models.staged import StagedModel
@@ -48,9 +48,9 @@ def load_model(
 
     `stages` are names or globs that "all" stands for. `input_size` is (height, width) or one number for a square.
     `input_range` (what stimuli are mapped to), `channels`, `sample_rate` and `kind` ("image", the default, or "sound")
-    describe a module of one's own; other models know theirs. `weights` is None for the source's own, "random" (seed 0),
-    or a file: safetensors, or a state dict that loads without running code. A module is copied, a StagedModel where it
-    gets other weights or another device: what is given stays as it is.
+    describe a module of one's own (with a sample_rate, of sounds); other models know theirs. `weights` is None for the
+    source's own, "random" (seed 0), or a file: safetensors, or a state dict that loads without running code. A module
+    is copied, a StagedModel where it gets other weights or another device: what is given stays as it is.
 
     Raises MetamersError for whatever is unknown, missing or does not fit.
 
@@ -60,7 +60,7 @@ def load_model(
     """
     on = parse_device(device)
     given = {"input_range": input_range, "channels": channels, "sample_rate": sample_rate, "kind": kind}
-    own = {**given, "kind": kind or "image"}
+    own = {**given, "kind": kind or ("image" if sample_rate is None else "sound")}
     chosen = None if weights is None else str(weights)
     if isinstance(spec_or_module, nn.Module):
         model = _from_module(spec_or_module, chosen, on, own)
@@ -88,6 +88,13 @@ def own_kind(spec: str | nn.Module | StagedModel, kind: str, sample_rate: int | 
     """What `load_model` must be told of stimuli: their kind and rate, for modules of one's own, which do not say."""
     plain = isinstance(spec, nn.Module) or (isinstance(spec, str) and _is_function(spec))
     return {"kind": kind, "sample_rate": sample_rate} if plain else {}
+
+
+def known_rate(spec: str) -> int | None:
+    """The samples per second that a model of this package takes; None for images and for models of others."""
+    source, _, name = spec.partition(":")
+    key = BUNDLED.get(name, "") if source == "bundled" else architecture_name(name) if source == "builtin" else ""
+    return ARCHITECTURES[key].sample_rate if key in ARCHITECTURES else None
 
 
 def _is_function(spec: str) -> bool:

@@ -271,6 +271,8 @@ class StagedModel:
                 return next(reversed(self._looks.values()))
             raise MetamersError(
                 f"model {self.name!r} does not say its input size; give it with --input-size HEIGHTxWIDTH (input_size=)"
+                if self.kind == "image"
+                else f"model {self.name!r} does not say how long its sounds are; give --seconds (input_size=samples)"
             )
         shape = self.input_shape
         if shape not in self._looks:

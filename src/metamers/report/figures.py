@@ -69,6 +69,8 @@ def traced(cells: Sequence[Cell]) -> list[Cell]:
 def _null_panel(axes: "Axes", null: dict[str, Any] | None, cells: Sequence[Cell], measure: str) -> None:
     if null:
         edges = np.asarray(null["histogram"]["edges"], dtype=float)
+        if measure != "snr_db":  # bins around a single value, 1, go beyond what a correlation can be
+            edges = edges.clip(-1, 1)
         counts = np.asarray(null["histogram"]["counts"], dtype=float)
         # Only the tail decides, and only a logarithm shows it; the bands above are kept for the ticks.
         height = 0.62 * np.log1p(counts) / max(float(np.log1p(counts).max()), 1e-9)

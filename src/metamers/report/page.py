@@ -53,6 +53,7 @@ def _render(results: Results, standalone: bool) -> str:
     script = template("report.js")
     pictures = Pictures(results.store, standalone=standalone)
     shown = galleries(results, pictures)
+    sounds = any((cell["file"] or "").endswith(".wav") for cell in results.cells)
     failed, unlisted = failures(results.cells)
     return pages.get_template("report.html").render(
         results=results,
@@ -66,7 +67,9 @@ def _render(results: Results, standalone: bool) -> str:
         stage_rows=stage_rows(results),
         galleries=shown,
         missing=pictures.missing,
-        sounds=any((cell["file"] or "").endswith(".wav") for cell in results.cells),
+        sounds=sounds,
+        thing="sound" if sounds else "picture",
+        headline=_headline(results),
         recognition=recognition(results),
         nulls=_nulls(results),
         null_rows=null_rows(results),
@@ -80,6 +83,15 @@ def _render(results: Results, standalone: bool) -> str:
         seconds=duration(sum(batch.get("seconds") or 0 for batch in results.batches)),
         median_steps=_middle([cell["n_steps"] for cell in results.cells if cell["n_steps"]]),
     )
+
+
+def _headline(results: Results) -> str:
+    counts, n = verdicts(results.cells), len(results.cells)
+    if not n:
+        return "This run holds no metamers yet"
+    if counts["no null"] == n:
+        return f"{n} metamers, not judged for want of a null distribution"
+    return f"{counts['passed']} of {n} metamers passed"
 
 
 def _is_above(cell: Mapping[str, Any], measure: str) -> bool:

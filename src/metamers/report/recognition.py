@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from graphlib import CycleError, TopologicalSorter
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 from metamers.analysis import (
@@ -173,7 +175,7 @@ def _matrix(results: Results, table: "pd.DataFrame") -> dict[str, Any]:
     observers = sorted(dict.fromkeys(scored["observer"]), key=_place([*results.stages, *scored["observer"]]))
     stages = sorted(
         dict.fromkeys(scored["stage"]),
-        key=_place([NATURAL, START, *(stage for names in results.stages.values() for stage in names)]),
+        key=_place([NATURAL, START, *_in_one_order(list(results.stages.values()))]),
     )
     found = {(row["model"], row["stage"], row["observer"]): row for row in scored.to_dict("records")}
     blocks = []
@@ -185,6 +187,20 @@ def _matrix(results: Results, table: "pd.DataFrame") -> dict[str, Any]:
         ]
         blocks.append({"stage": stage, "rows": rows})
     return {"observers": observers, "blocks": blocks}
+
+
+def _in_one_order(lists: list[tuple[str, ...]]) -> list[str]:
+    """The stages of all models, each model's in its own order where that can be."""
+    sorter = TopologicalSorter[str]()
+    for stages in lists:
+        for stage in stages:
+            sorter.add(stage)
+        for before, after in pairwise(stages):
+            sorter.add(after, before)
+    try:
+        return list(sorter.static_order())
+    except CycleError:
+        return list(dict.fromkeys(chain(*lists)))
 
 
 def _place(order: Iterable[str]) -> Any:

@@ -84,8 +84,11 @@ def load_stimuli(
             stimuli = _images(files, _name(path), limit)
         else:
             stimuli = _sounds(files, _name(path), limit, rate, seconds, rms)
-    if kind not in (None, stimuli.kind) or (kind == "sound" and str(path_or_spec).startswith(BUNDLED)):
-        raise MetamersError(f"'{stimuli.name}' takes no rate, seconds or rms; leave these out")
+    if kind not in (None, stimuli.kind):
+        raise MetamersError(f"'{stimuli.name}' holds images, which take no rate, seconds or rms; leave these out")
+    if kind == "sound" and str(path_or_spec).startswith(BUNDLED):
+        assert isinstance(stimuli, SoundSet)
+        stimuli = stimuli.brought_to(rate, seconds, rms)
     stimuli = stimuli[:limit]
     given: Labels | None = None
     if labels is not None:

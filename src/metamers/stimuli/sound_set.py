@@ -48,8 +48,7 @@ class SoundSet(StimulusSet):
     ) -> None:
         if sample_rate < 1 or (n_samples is not None and n_samples < 1):
             raise MetamersError(f"'{name}': {n_samples} samples at {sample_rate} Hz; give at least 1 of each")
-        if rms is not None and not 0 < rms <= LOUDEST_RMS:
-            raise MetamersError(f"'{name}': an RMS of {rms:g}; give one above 0 and at most {LOUDEST_RMS:g}")
+        _require_level(name, rms)
         super().__init__(
             name=name,
             ids=ids,
@@ -111,6 +110,16 @@ class SoundSet(StimulusSet):
         fitted.sample_rate = sample_rate or self.sample_rate
         return fitted
 
+    def brought_to(self, rate: int | None, seconds: float | None, rms: float | None) -> Self:
+        """The same sounds of another rate, length and level when read; None for those of the set."""
+        _require_level(self.name, rms)
+        rate = rate or self.sample_rate
+        length = None if self.size is None else round(self.size[1] * rate / self.sample_rate)
+        length = length if seconds is None else round(seconds * rate)
+        brought = self._anew() if length is None else self.fit((1, length))
+        brought.sample_rate, brought.rms = rate, self.rms if rms is None else rms
+        return brought
+
     def as_played(self) -> Self:
         """The same sounds with ramps of 10 ms, turned down to an RMS of 0.25 where they are louder."""
         if self._played:
@@ -159,3 +168,8 @@ class SoundSet(StimulusSet):
                     f"{len(sound)}; bring them to one length with .fit((1, samples)) or --seconds"
                 )
         return torch.from_numpy(np.stack(sounds).astype(np.float32)).div_(FULL_SCALE)
+
+
+def _require_level(name: str, rms: float | None) -> None:
+    if rms is not None and not 0 < rms <= LOUDEST_RMS:
+        raise MetamersError(f"'{name}': an RMS of {rms:g}; give one above 0 and at most {LOUDEST_RMS:g}")

@@ -151,6 +151,8 @@ def _first_difference(old: Any, new: Any, where: str = "") -> str | None:
         keys = [key for key in dict.fromkeys([*old, *new]) if where or key not in _INCIDENTAL]
         found = (_first_difference(old.get(key), new.get(key), f"{where} {key}".strip()) for key in keys)
         return next(filter(None, found), None)
+    if isinstance(old, list) and isinstance(new, list):
+        return f"number of {where} is {len(old)}, not {len(new)}"
     return None if old == new else f"{where} is {_short(old)}, not {_short(new)}"
 
 

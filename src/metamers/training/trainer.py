@@ -278,7 +278,8 @@ def _inner(model: StagedModel, config: TrainingConfig, processes: Processes) -> 
         )
     if processes.count > 1 or any(True for _ in model.network[0].parameters()):
         raise MetamersError(f"objective.at {at!r}: give one process, and a first module without weights")
-    return _Inner(model.network[0], model.network[1:])
+    first, *rest = model.network
+    return _Inner(first, nn.Sequential(*rest))
 
 
 def objective_of(config: TrainingConfig, bounds: Bounds) -> Objective:
