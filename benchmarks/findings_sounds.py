@@ -74,11 +74,12 @@ Every default stage, 48 clips of all 30 words:
 
 {table(of_commands, COLUMNS)}
 
-{failures("commands")} Digital silence, every sample 0 throughout a frame, has no metamer but itself: there the nets
-take the logarithm of their floor, 1e-12, which lies so far below that of any sound that these frames are most of the
-representation's norm. More steps, shorter ones and other seeds end at the same SNR.
+{failures("commands")} Digital silence, every sample 0 throughout a frame, is not found by gradient steps: there the
+nets take the logarithm of their floor, 1e-12, which lies so far below that of any sound that these frames are most of
+the representation's norm, and its slope is steep. More steps, shorter ones and other seeds end at the same SNR.
 
-24 spoken digits (recorded at 8 kHz, so that the nets' highest bands are nearly empty):
+24 spoken digits, of 0.2 to 0.6 s, so filled up to 1 s with digital silence, which their null distribution shares; for
+metamers of early stages of such nets, sounds should fill the length:
 
 {table(of_digits, COLUMNS)}
 
@@ -128,6 +129,12 @@ def keyword_net(spec: str) -> metamers.StagedModel:
     return metamers.load_model(spec, kind="sound", sample_rate=16_000, input_size=(1, 16_000))
 
 
+def _shortly(reason: str) -> str:
+    """What a match lacks."""
+    parts = {"pearson_r": "r", "spearman_rho": "rho", "snr_db": "SNR", "decision": "decision"}
+    return ", ".join(short for word, short in parts.items() if word in reason)
+
+
 def failures(name: str) -> str:
     """How many cells of a run failed, for which kinds of references."""
     store = Store.open(run_folder(name))
@@ -136,8 +143,9 @@ def failures(name: str) -> str:
     silent = {file for file in cells.reference_file.unique() if _has_silent_frame(str(store.path(file)))}
     of_silent = int(failed.reference_file.isin(silent).sum())
     undecided = int((failed.reason == "the model's decision differs from the reference's").sum())
-    return f"""Of {len(failed)} failures, {of_silent} are of references with a frame of digital silence ({len(silent)}
-of {cells.reference_file.nunique()} have one), and {undecided} match well enough but for the decision."""
+    return f"""Of {len(failed)} failures, {of_silent} are of the {len(silent)} references (of
+{cells.reference_file.nunique()}) with a frame of digital silence, and {undecided} match well enough but for the
+decision."""
 
 
 def _has_silent_frame(path: str) -> bool:
@@ -173,7 +181,7 @@ def every_stage(specs: Sequence[str], stimuli: StimulusSet, null: StimulusSet, n
     )
     rows: list[Mapping[str, object]] = []
     for (model_name, stage), cells in read_table(store, "matches").groupby(["model", "stage"], sort=False):
-        reasons = cells.reason[cells.verdict != "passed"].str.replace(r"[-\d.]+", "", regex=True).value_counts()
+        reasons = cells.reason[cells.verdict != "passed"].map(_shortly).value_counts()
         rows.append(
             {
                 **{"model": model_name, "stage": stage},

@@ -279,7 +279,7 @@ def test_run_without_responses_and_null(make_run: MakeRun) -> None:
     _, page = page_of(make_run("bare", models=["m"], stages=["output"], references=3, **options))
     assert "3 metamers, not judged for want of a null distribution" in page.text
     assert "No cells failed, none met an error" in page.text
-    assert "No observer has looked" in page.text and "No null distribution is stored" in page.text
+    assert "No observer was shown these metamers" in page.text and "No null distribution is stored" in page.text
 
 
 def test_run_of_errors_only(make_run: MakeRun) -> None:
