@@ -67,7 +67,8 @@ def make(
     stage
         Where to match: names or patterns as `metamers stages MODEL` lists them, `all`, or A+B for two at once.
     stimuli
-        A folder, zip archive, npz file (X uint8 [N, H, W, C], y), image, sound, or bundled:pictograms?n=16.
+        A folder, zip archive, npz file (X uint8 [N, H, W, C], y), image, sound, bundled:pictograms?n=16 or
+        bundled:spoken_clips.
     out
         The folder of the run.
     null_stimuli

@@ -23,7 +23,7 @@ def train(
     set_: Annotated[list[str] | None, Several, Parameter(name="--set")] = None,
     json: Json = False,
 ) -> int:
-    """Train a model on labeled images: as usual, on adversarial perturbations, or on random ones.
+    """Train a model on labeled images or sounds: as usual, on adversarial perturbations, or on random ones.
 
     After each epoch OUT holds a checkpoint, the table log.csv and the picture figures/curves.svg; at the end the
     weights model.safetensors with their card model.md, for `--weights`.
