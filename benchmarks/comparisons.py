@@ -46,7 +46,7 @@ def responses(comparison: Comparison) -> dict[str, pd.DataFrame]:
     store = run_local(
         RUNS / comparison.name,
         tasks,
-        Settings(comparison.recipe, None, seeds=comparison.seeds, null_stimuli=comparison.null),
+        Settings((comparison.recipe,), None, seeds=comparison.seeds, null_stimuli=comparison.null),
         command="python -m benchmarks.findings",
         progress=lambda done, total, what: say(f"{done:.1f} of {total:.0f} batches: {what}"),
     )

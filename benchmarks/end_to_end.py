@@ -29,7 +29,7 @@ def end_to_end(name: str) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         fitted, stimuli = fit_to_model(model, images)
         task = ModelTask(fitted, stimuli, tuple(Representation((stage,)) for stage in fitted.stages))
-        run_local(Path(folder) / "run", [task], Settings(recipe_named("fast"), None, null_stimuli=null))
+        run_local(Path(folder) / "run", [task], Settings((recipe_named("fast"),), None, null_stimuli=null))
         made = time.perf_counter() - begun
         outcome = metamers.verify(Path(folder) / "run")
     ours = time.perf_counter() - begun

@@ -175,7 +175,7 @@ def every_stage(specs: Sequence[str], stimuli: StimulusSet, null: StimulusSet, n
     store = run_local(
         run_folder(name),
         tasks,
-        Settings(FAST, None, null_stimuli=null),
+        Settings((FAST,), None, null_stimuli=null),
         command="python -m benchmarks.findings",
         progress=lambda done, total, what: say(f"{name}: {done:.1f} of {total:.0f} batches: {what}"),
     )

@@ -34,7 +34,7 @@ def test_others_recognize_cifar_metamers_less_and_less_with_depth(tmp_path):
     task = ModelTask(
         *fit_to_model(cifar("cifar_resnet20"), images), tuple(Representation((stage,)) for stage in stages)
     )
-    store = run_local(tmp_path / "run", [task], Settings(recipe_named("fast").with_options(steps=100), None))
+    store = run_local(tmp_path / "run", [task], Settings((recipe_named("fast").with_options(steps=100),), None))
     for observer in ("cifar_resnet20", "cifar_resnet56", "cifar_mlperf_resnet8"):
         assert recognize(store, cifar(observer)) == 16 * 5
     responses = build_tables(store)["responses"]
@@ -59,7 +59,7 @@ def test_mobilenet_metamers_of_imagenet_samples_are_verified(tmp_path):
     assert images.labels == ("0", "1")
     task = ModelTask(*fit_to_model(model, images), (Representation(("blocks.1",)), Representation(("blocks.15",))))
     null = metamers.load_stimuli(others(tmp_path / "others.zip")).fit((224, 224))
-    settings = Settings(recipe_named("fast").with_options(steps=100), None, null_stimuli=null)
+    settings = Settings((recipe_named("fast").with_options(steps=100),), None, null_stimuli=null)
     store = run_local(tmp_path / "run", [task], settings)
     outcome = metamers.verify(store.folder)
     assert outcome.ok
@@ -86,7 +86,7 @@ def test_mobilenet_metamers_in_sixteen_classes(tmp_path):
     task = ModelTask(
         *fit_to_model(model, images[rows]), (Representation(("blocks.1",)), Representation(("blocks.15",)))
     )
-    store = run_local(tmp_path / "run", [task], Settings(recipe_named("fast").with_options(steps=60), None))
+    store = run_local(tmp_path / "run", [task], Settings((recipe_named("fast").with_options(steps=60),), None))
     for name in ("mobilenet_v2_1.0_224_tf2", "mobilenet_v1_0.5_160", "squeezenet_v1.0_deepcompression"):
         assert recognize(store, model_observer(store, net(name), label_space("imagenet16"))) == 4 * 3
     table = build_tables(store)["responses"]

@@ -33,7 +33,7 @@ def coarse(n, seed):
 
 def make(folder, model, null=True):
     settings = Settings(
-        recipe_named("fast").with_options(steps=50),
+        (recipe_named("fast").with_options(steps=50),),
         AboveNull("pearson_r"),
         null_stimuli=coarse(60, 1) if null else None,
         batch_size=2,
@@ -146,7 +146,7 @@ def test_a_cell_without_a_result_stays_an_error(tmp_path):
             return nn.functional.relu(x.flatten(1) - (x[:, 0, :1, :1].mean((1, 2)) > 0.5)[:, None].float())
 
     model = StagedModel(Silent(), name="silent", input_size=8)
-    settings = Settings(recipe_named("fast").with_options(steps=5), AboveNull(), null_stimuli=coarse(60, 1))
+    settings = Settings((recipe_named("fast").with_options(steps=5),), AboveNull(), null_stimuli=coarse(60, 1))
     stimuli = coarse(6, 0)
     n_silent = int((stimuli.read()[:, 0, 0, 0] > 0.5).sum())
     assert 0 < n_silent < 6

@@ -38,7 +38,7 @@ def stimuli(labels=("cat", "cup", "horse"), dark=False):
 
 def run(folder, models, images, stages=("0", "1")) -> Store:
     tasks = [ModelTask(*fit_to_model(m, images), tuple(Representation((s,)) for s in stages)) for m in models]
-    return run_local(folder, tasks, Settings(recipe_named("fast").with_options(steps=5), None, batch_size=2))
+    return run_local(folder, tasks, Settings((recipe_named("fast").with_options(steps=5),), None, batch_size=2))
 
 
 GROUPS = LabelSpace("groups", ("cup", "sky"), ((1,), (0, 2)), 3)

@@ -276,13 +276,15 @@ def _study(models: Sequence[str], stages: Sequence[str], names: list[str]) -> di
         ],
         "stimuli": {"spec": "bundled:pictograms?split=test", "n": len(names), "hash": "a1b2" * 16},
         "null_stimuli": {"spec": "bundled:pictograms?split=test&n=800&seed=1", "n": 800, "hash": "c3d4" * 16},
-        "recipe": {
-            "name": "fast",
-            "optimizer": "adam",
-            "learning_rate": 0.02,
-            "steps": 1600,
-            "start": {"kind": "noise"},
-        },
+        "recipes": [
+            {
+                "name": "fast",
+                "optimizer": "adam",
+                "learning_rate": 0.02,
+                "steps": 1600,
+                "start": {"kind": "noise"},
+            }
+        ],
         "seeds": [0],
         "criterion": "pearson_r > null max & snr_db > null max & spearman_rho > null max & same decision",
         "batch_size": 16,

@@ -17,7 +17,7 @@ from metamers.study.plan import cut_batches, describe_study
 from metamers.synthesis import recipe_named
 
 STAGE = Representation(("0",))
-SETTINGS = Settings(recipe_named("fast").with_options(steps=3), None, seeds=(0, 1), batch_size=2)
+SETTINGS = Settings((recipe_named("fast").with_options(steps=3),), None, seeds=(0, 1), batch_size=2)
 
 
 def task(seed=0, ids=("a", "b", "c")) -> ModelTask:
@@ -44,7 +44,7 @@ def test_batches_cover_every_reference_and_seed_once():
     [
         {"given": task(seed=1)},
         {"given": task(ids=("a", "b", "d"))},
-        {"settings": replace(SETTINGS, recipe=recipe_named("fast"))},
+        {"settings": replace(SETTINGS, recipes=(recipe_named("fast"),))},
         {"settings": replace(SETTINGS, criterion=PUBLISHED)},
         {"null_key": "other"},
         {"representation": Representation(("0",), summary="gram")},

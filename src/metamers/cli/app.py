@@ -17,6 +17,8 @@ from metamers.cli.output import stdout_kept_for_results
 from metamers.cli.prove import report, verify
 from metamers.cli.recognize import recognize
 from metamers.cli.replicate import replicate
+from metamers.cli.run import run, schema
+from metamers.cli.status import status
 from metamers.cli.train import train
 from metamers.errors import MetamersError
 
@@ -30,7 +32,24 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # main says how to resume
 )
-COMMANDS = (demo, models, stages, make, recognize, import_responses, verify, report, train, attack, replicate)
+COMMANDS = (
+    *(
+        demo,
+        models,
+        stages,
+        make,
+        recognize,
+        run,
+        status,
+        schema,
+        import_responses,
+        verify,
+        report,
+        train,
+        attack,
+        replicate,
+    ),
+)
 for command in COMMANDS:
     app.command(command)
 app.command(analyze)

@@ -118,7 +118,7 @@ def _run(what: Demonstration, out: Path, device: str) -> "Store":
         tasks.append(ModelTask(fitted, shown, tuple(Representation((name,)) for name in names)))
     _, null = fit_to_model(models[0], null)
     recipe = recipe_named(what.recipe, stimuli.kind).with_options(steps=what.steps)
-    settings = Settings(recipe, None, null_stimuli=null)
+    settings = Settings((recipe,), None, null_stimuli=null)
     with progress() as update:
         store = run_local(out, tasks, settings, command=command_line(), progress=update, say=say_note)
         for model in models:

@@ -1,7 +1,6 @@
 """`metamers make`."""
 
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +24,6 @@ from metamers.cli.output import give_json, progress, say, say_note
 from metamers.errors import MetamersError
 
 if TYPE_CHECKING:
-    from metamers.models import StagedModel
     from metamers.store import Store
 
 Several = Parameter(consume_multiple=True, negative="")
@@ -100,13 +98,13 @@ def make(
     from metamers.observers import recognize
     from metamers.stimuli import load_stimuli
     from metamers.store import Store, build_tables
-    from metamers.study import ModelTask, Settings, run_local
+    from metamers.study import ModelTask, Settings, chosen_stages, run_local
     from metamers.synthesis import recipe_named
 
     # From the cheapest check to the dearest: pixels are decoded last.
     changes = parse_settings(set_ or [])
     recipe_named(recipe, None).with_options(**changes)
-    criterion, size = AboveNull(quantile=quantile), parse_size(input_size)
+    criterion, size = AboveNull(quantile=quantile) & SameDecision(), parse_size(input_size)
     Representation(("output",), summary=objective)
     parse_device(device)
     require_outside(out, stimuli, null_stimuli)
@@ -119,14 +117,12 @@ def make(
     require_own_length(loaded, sounds or Sounds())
     loaded, images = fit_to_model(loaded, images)
     chosen = recipe_named(recipe, loaded.kind).with_options(**changes)
-    representations = tuple(Representation(stages, summary=objective) for stages in _stages(loaded, stage))
-    if loaded.has_decision:
-        criterion &= SameDecision()
+    representations = tuple(Representation(stages, summary=objective) for stages in chosen_stages(loaded, stage))
     if null is not None:
         _, null = fit_to_model(loaded, null)
         null.check()
     images.check()
-    settings = Settings(chosen, criterion, tuple(dict.fromkeys(seed or [0])), null, null_pairs, batch_size)
+    settings = Settings((chosen,), criterion, tuple(dict.fromkeys(seed or [0])), null, null_pairs, batch_size)
     tasks = [ModelTask(loaded, images, representations)]
     with progress() as update:
         store = run_local(out, tasks, settings, command=command_line(), progress=update, say=say_note)
@@ -207,18 +203,3 @@ def require_outside(out: Path, *stimuli: str | None) -> None:
     for folder in stimuli:
         if folder is not None and Path(folder).is_dir() and out.resolve().is_relative_to(Path(folder).resolve()):
             raise MetamersError(f"--out {out} lies in the folder of stimuli '{folder}'; choose one outside it")
-
-
-def _stages(model: "StagedModel", patterns: Sequence[str]) -> list[tuple[str, ...]]:
-    """Each stage or pattern by itself; A+B together."""
-    chosen: list[tuple[str, ...]] = []
-    for pattern in patterns:
-        parts = pattern.split("+")
-        if len(parts) == 1:
-            chosen += [(name,) for name in model.resolve([pattern])]
-            continue
-        together = tuple(name for part in parts for name in model.resolve([part]))
-        if len(set(together)) != len(parts):
-            raise MetamersError(f"stage {pattern!r}: + joins different names, no patterns")
-        chosen.append(together)
-    return list(dict.fromkeys(chosen))

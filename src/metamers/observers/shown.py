@@ -63,10 +63,10 @@ def _reference(cell: Record) -> Record:
 
 def _starts(store: Store, cells: list[Record]) -> list[Record]:
     """One start for each reference as written, recipe and seed, of the first stage of the first model."""
-    recipe = Recipe(**store.study()["recipe"])
-    first: dict[tuple[str, int], Record] = {}
+    recipes = {recipe["name"]: Recipe(**recipe) for recipe in store.study()["recipes"]}
+    first: dict[tuple[str, str, int], Record] = {}
     for cell in cells:
-        first.setdefault((cell["reference_file"], cell["seed"]), cell)
+        first.setdefault((cell["reference_file"], cell["recipe"], cell["seed"]), cell)
     starts = []
     for cell in first.values():
         key = Cell(*(cell[name] for name in ("model", "stage", "recipe", "reference", "seed")))
@@ -75,7 +75,8 @@ def _starts(store: Store, cells: list[Record]) -> list[Record]:
         path = store.path(file)
         if not path.is_file():
             like = written_set("", [""], [store.path(cell["reference_file"])])
-            signal = start_signals(recipe, [key], tuple(like.read().shape[1:]), None, kind=like.kind)[0]
+            recipe, shape = recipes[cell["recipe"]], tuple(like.read().shape[1:])
+            signal = start_signals(recipe, [key], shape, None, kind=like.kind)[0]
             if like.sample_rate is not None:
                 signal = as_played(signal, like.sample_rate)
             write_whole(path, encode(signal, like.kind, like.sample_rate))

@@ -96,10 +96,13 @@ def provenance(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
     for model in study.pop("models", None) or []:
         shown = model | {"weights": model.get("weights") or "the source's own"}
         groups.append((f"Model {model.get('name', '')}".strip(), flat(shown)))
-    for key, title in (("stimuli", "Stimuli"), ("null_stimuli", "Stimuli of the null"), ("recipe", "Recipe")):
+    for key, title in (("stimuli", "Stimuli"), ("null_stimuli", "Stimuli of the null")):
         value = study.pop(key, None)
         if value:
             groups.append((title, flat(value)))
+    groups += [
+        (f"Recipe {recipe.get('name', '')}".strip(), flat(recipe)) for recipe in study.pop("recipes", None) or []
+    ]
     groups += [(f"Observer {name}", pairs) for name, pairs in _observers(results).items()]
     versions = [batch.get("versions") or {} for batch in results.batches]
     names = _different(name for version in versions for name in version)

@@ -1,6 +1,6 @@
 """Configuration files that people write: YAML, checked against a pydantic model, with errors that name the line."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,8 +17,13 @@ M = TypeVar("M", bound="BaseModel")
 Place = tuple[str | int, ...]
 
 
-def read_config(path: Path | str, schema: type[M], changes: Mapping[str, Any] | None = None) -> M:
-    """The configuration in a YAML file, with some values (by dotted key) put in the place of the file's.
+def read_config(
+    path: Path | str,
+    schema: type[M],
+    changes: Mapping[str, Any] | None = None,
+    prepare: Callable[[dict[str, Any]], dict[str, Any]] = lambda value: value,
+) -> M:
+    """The configuration in a YAML file, after `prepare`, with some values (by dotted key) put in the place of its own.
 
     Raises MetamersError that names the file, the line, the key and what is allowed.
     """
@@ -37,10 +42,12 @@ def read_config(path: Path | str, schema: type[M], changes: Mapping[str, Any] | 
         raise MetamersError(f"{path}{where}: {getattr(error, 'problem', None) or 'no YAML'}; correct it") from error
     if tree is None or not isinstance(value, dict):
         raise MetamersError(f"{path}: holds no keys; write it as key: value, one to a line")
+    if line := _line_of_cycle(tree):
+        raise MetamersError(f"{path}, line {line}: a reference (*) leads back to where it stands; write it out")
     if repeated := _repeated_key(tree):
         key, line = repeated
         raise MetamersError(f"{path}, line {line}: {key!r} is there twice; keep one")
-    return _checked(value, schema, changes or {}, str(path), tree)
+    return _checked(prepare(value), schema, changes or {}, str(path), tree)
 
 
 def _checked(value: dict[str, Any], schema: type[M], changes: Mapping[str, Any], what: str, tree: yaml.Node) -> M:
@@ -158,6 +165,17 @@ def _key_line(node: yaml.Node | None, part: str | int) -> int:
         return int(next(key.start_mark.line for key, _ in node.value if key.value == str(part))) + 1
     assert isinstance(node, yaml.SequenceNode) and isinstance(part, int)
     return int(node.value[part].start_mark.line) + 1
+
+
+def _line_of_cycle(node: yaml.Node, above: tuple[int, ...] = ()) -> int | None:
+    """The line of a node that holds itself, by its anchor."""
+    if id(node) in above:
+        return int(node.start_mark.line) + 1
+    if isinstance(node, yaml.MappingNode):
+        inner = [value for _, value in node.value]
+    else:
+        inner = node.value if isinstance(node, yaml.SequenceNode) else []
+    return next(filter(None, (_line_of_cycle(each, (*above, id(node))) for each in inner)), None)
 
 
 def _repeated_key(node: yaml.Node | None) -> tuple[str, int] | None:

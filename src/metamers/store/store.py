@@ -1,6 +1,7 @@
 """A run's folder: the study as resolved, references, metamers, nulls, batch records and tables."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 from metamers.errors import MetamersError
 from metamers.store.cell import slug
 from metamers.store.files import clear_disk_errors, is_temporary, read_json, sha256, write_json, write_whole
+from metamers.store.lock import locked
 
 Record = dict[str, Any]
 
@@ -39,6 +41,10 @@ class Store:
             return
         text = yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True)
         write_whole(self.folder / "study.yaml", text.encode())
+
+    def locked(self, say: Callable[[str], None] = lambda note: None) -> AbstractContextManager[Callable[[], None]]:
+        """Own the run while working on it: see `metamers.store.lock.locked`."""
+        return locked(self.folder, say)
 
     def require_free(self) -> None:
         """Raises MetamersError where something is that is no run."""

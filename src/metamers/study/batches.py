@@ -11,7 +11,7 @@ from metamers.errors import MetamersError
 from metamers.matching import Criterion, NullDistribution, Representation
 from metamers.store import Cell
 from metamers.study.plan import Batch, ModelTask
-from metamers.synthesis import Recipe, synthesize_batch
+from metamers.synthesis import synthesize_batch
 
 OnStep = Callable[[int, int, int], None]
 
@@ -40,9 +40,7 @@ def require_matchable(tasks: Sequence[ModelTask]) -> None:
     raise MetamersError(first or "nothing to match: name a stage")
 
 
-def synthesize_each(
-    batch: Batch, recipe: Recipe, null: NullDistribution | None, criterion: Criterion, on_step: OnStep
-) -> Made:
+def synthesize_each(batch: Batch, null: NullDistribution | None, criterion: Criterion, on_step: OnStep) -> Made:
     """A batch made together or, where that fails, each by itself: a cell that fails has the verdict `error`.
 
     Raises MetamersError where the device fails, as that says nothing of the cells.
@@ -54,7 +52,7 @@ def synthesize_each(
                 batch.task.model,
                 batch.representation,
                 batch.task.stimuli[list(rows)],
-                recipe=recipe,
+                recipe=batch.recipe,
                 seed=batch.seed,
                 null=null,
                 criterion=criterion,
@@ -69,7 +67,7 @@ def synthesize_each(
                     "the same command again: it resumes"
                 ) from error
             if len(rows) == 1:
-                return Made([_error_cell(batch, rows[0], recipe, reason)], [None], [None], ())
+                return Made([_error_cell(batch, rows[0], reason)], [None], [None], ())
         else:
             return Made(result.cells, list(result.signals), list(result.raw), tuple(result.notes))
         parts = [attempt([row]) for row in rows]
@@ -101,10 +99,10 @@ def _problem(task: ModelTask, representation: Representation) -> str | None:
     return f"{name} {reason}, and no stimulus gives it a pattern that could be matched; choose another stage or stimuli"
 
 
-def _error_cell(batch: Batch, row: int, recipe: Recipe, reason: str) -> dict[str, Any]:
+def _error_cell(batch: Batch, row: int, reason: str) -> dict[str, Any]:
     """The record of a cell that could not be made."""
     stimuli = batch.task.stimuli
-    cell = Cell(batch.task.model.name, batch.representation.name, recipe.name, stimuli.ids[row], batch.seed)
+    cell = Cell(batch.task.model.name, batch.representation.name, batch.recipe.name, stimuli.ids[row], batch.seed)
     unknown = ("pearson_r", "spearman_rho", "snr_db", "null_pearson_r", "null_spearman_rho", "null_snr_db")
     return {
         **{"cell": cell.id, "model": cell.model, "stage": cell.stage, "recipe": cell.recipe},

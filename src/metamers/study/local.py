@@ -45,13 +45,26 @@ def run_local(
     store = Store(out)
     store.require_free()
     for representation in (r for task in tasks for r in task.representations):
-        require_units(settings.recipe, representation)
+        for recipe in settings.recipes:
+            require_units(recipe, representation)
     require_matchable(tasks)
     store.begin(describe_study(tasks, settings, command))
     for note in dict.fromkeys(note for task in tasks for note in (*task.model.notes, *_null_notes(task, settings))):
         say(note)
     if there := sum(len(batch["cells"]) for batch in store.batches()):
         say(f"{there} cells are there already and are not made again")
+    with store.locked(say) as touch:
+
+        def alive(done: float, total: float, what: str) -> None:
+            touch()
+            progress(done, total, what)
+
+        _make_all(store, tasks, settings, alive)
+    build_tables(store)
+    return store
+
+
+def _make_all(store: Store, tasks: Sequence[ModelTask], settings: Settings, progress: Progress) -> None:
     total = sum(len(task.representations) * (1 + _batches_per_stage(task, settings)) for task in tasks)
     done = 0  # in batches; a null distribution counts as one
     for task in tasks:
@@ -72,8 +85,6 @@ def run_local(
                     _make(store, batch, settings, references, null, _within_batch(progress, done, total, part))
                 done += 1
                 progress(done, total, what)
-    build_tables(store)
-    return store
 
 
 def _within_null(progress: Progress, done: int, total: int, what: str) -> Callable[[int, int], None]:
@@ -86,7 +97,7 @@ def _within_batch(progress: Progress, done: int, total: int, what: str) -> Calla
 
 
 def _batches_per_stage(task: ModelTask, settings: Settings) -> int:
-    return len(settings.seeds) * -(-len(task.stimuli) // settings.batch_size)
+    return len(settings.recipes) * len(settings.seeds) * -(-len(task.stimuli) // settings.batch_size)
 
 
 def _size_name(task: ModelTask) -> str:
@@ -158,7 +169,7 @@ def _make(
     """Synthesize a batch, write its files and then its record."""
     model = batch.task.model
     criterion = settings.criterion_of(model)
-    made = synthesize_each(batch, settings.recipe, null.distribution, criterion, on_step)
+    made = synthesize_each(batch, null.distribution, criterion, on_step)
     files: dict[str, bytes] = {}
     for cell, signal in zip(made.cells, made.signals, strict=True):
         cell |= dict(zip(("reference_file", "reference_sha256"), references[cell["reference"]], strict=True))
@@ -170,7 +181,7 @@ def _make(
             files[cell["file"]] = content
     files |= _pictures(batch, made) | _unrounded(batch, made)
     record: Record = {
-        **{"id": batch.id, "model": model.name, "stage": batch.representation.name, "recipe": settings.recipe.name},
+        **{"id": batch.id, "model": model.name, "stage": batch.representation.name, "recipe": batch.recipe.name},
         **{"representation": batch.representation.to_json(), "criterion": criterion.to_json()},
         "null_file": None if null.path is None else null.path.relative_to(store.folder).as_posix(),
         "null_sha256": None if null.path is None else sha256(null.path.read_bytes()),

@@ -1,8 +1,9 @@
 """What is to be done: batches of cells, cut once so that a rerun cuts them alike."""
 
+import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from metamers.errors import MetamersError
@@ -43,10 +44,11 @@ class ModelTask:
 class Settings:
     """What all batches of a study share. `null_stimuli` None: the stimuli themselves, where they are many enough.
 
-    Raises MetamersError for counts below 1, and for seeds that are none, repeated or beyond 64 bits.
+    Raises MetamersError for counts below 1, for recipes that are none or share a name, and for seeds that are none,
+    repeated or beyond 64 bits.
     """
 
-    recipe: Recipe
+    recipes: tuple[Recipe, ...]
     criterion: Criterion | None
     seeds: tuple[int, ...] = (0,)
     null_stimuli: StimulusSet | None = None
@@ -59,23 +61,29 @@ class Settings:
         for name in ("null_pairs", "batch_size"):
             if getattr(self, name) < 1:
                 raise MetamersError(f"{name} {getattr(self, name)}: give at least 1")
+        names = [recipe.name for recipe in self.recipes]
+        if not names or len(set(names)) < len(names):
+            raise MetamersError(f"recipes {', '.join(names) or 'none'}: give at least one, and each once")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise MetamersError(f"seeds {list(self.seeds)}: give at least one, and each once")
         if any(not -(2**63) <= seed < 2**63 for seed in self.seeds):
             raise MetamersError(f"seeds {list(self.seeds)}: give numbers of at most 18 digits")
 
     def criterion_of(self, model: StagedModel) -> Criterion:
-        """The criterion of a model's cells."""
-        return default_criterion(model) if self.criterion is None else self.criterion
+        """The criterion of a model's cells: without the decision, of a model that makes none."""
+        chosen = default_criterion(model) if self.criterion is None else self.criterion
+        return chosen if model.has_decision else replace(chosen, same_decision=False)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Cells of one model, representation and seed, made together: the references at `rows` of the task's stimuli."""
+    """Cells of one model, representation, recipe and seed, made together: the references at `rows` of the task's
+    stimuli."""
 
     id: str
     task: ModelTask
     representation: Representation
+    recipe: Recipe
     seed: int
     rows: tuple[int, ...]
 
@@ -85,17 +93,17 @@ def cut_batches(
 ) -> list[Batch]:
     """The batches of one model and representation. A batch's id changes with all that determines its results."""
     batches = []
-    for seed in settings.seeds:
+    for recipe, seed in itertools.product(settings.recipes, settings.seeds):
         for number, start in enumerate(range(0, len(task.stimuli), settings.batch_size)):
             rows = tuple(range(start, min(start + settings.batch_size, len(task.stimuli))))
             determinants: list[Any] = [
-                *(task.model.name, task.model.weights_hash(), representation.to_json(), settings.recipe.to_json()),
+                *(task.model.name, task.model.weights_hash(), representation.to_json(), recipe.to_json()),
                 *(seed, null_key, None if settings.criterion is None else settings.criterion.to_json()),
                 *((task.stimuli.ids[i], task.stimuli.hash(i)) for i in rows),
             ]
             readable = f"{task.model.name}.{representation.name}.s{seed}.{number:04d}"
             identity = record_id([json.dumps(d, sort_keys=True) for d in determinants], readable)
-            batches.append(Batch(identity, task, representation, seed, rows))
+            batches.append(Batch(identity, task, representation, recipe, seed, rows))
     return batches
 
 
@@ -129,7 +137,7 @@ def describe_study(tasks: Sequence[ModelTask], settings: Settings, command: str)
         },
         "null_stimuli": None if null is None else {"spec": null.name, "n": len(null), "hash": null.set_hash()},
         "null_pairs": settings.null_pairs,
-        "recipe": settings.recipe.to_json(),
+        "recipes": [recipe.to_json() for recipe in settings.recipes],
         "seeds": list(settings.seeds),
         "criterion": " or ".join(dict.fromkeys(str(settings.criterion_of(task.model)) for task in tasks)),
         "batch_size": settings.batch_size,

@@ -32,7 +32,7 @@ def run_untrained(
     if not tasks:
         raise MetamersError(f"{store.folder}: its models are untrained themselves; leave the control 'untrained' out")
     settings = Settings(
-        Recipe(**study["recipe"]),
+        tuple(Recipe(**recipe) for recipe in study["recipes"]),
         criterion=None,
         seeds=tuple(study["seeds"]),
         null_pairs=study["null_pairs"],

@@ -1,0 +1,94 @@
+"""`metamers run` and `metamers schema`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from metamers.cli.make import Several, command_line, finish
+from metamers.cli.options import Json
+from metamers.cli.output import give_json, progress, say, say_note
+from metamers.cli.train import parse_changes
+from metamers.errors import MetamersError
+
+if TYPE_CHECKING:
+    from metamers.study.resolve import Study
+
+
+def run(
+    study: Path,
+    /,
+    *,
+    out: Path | None = None,
+    plan: Annotated[bool, Parameter(negative="")] = False,
+    set_: Annotated[list[str] | None, Several, Parameter(name="--set")] = None,
+    strict: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
+) -> int:
+    """Run a study: make the metamers of its models, verify them, let its observers name them, show it all on a page.
+
+    An interrupted run is resumed by the same command.
+
+    Parameters
+    ----------
+    study
+        A YAML file; `metamers schema` describes it.
+    out
+        The folder of the run.
+    plan
+        Say what the study will cost, and make nothing.
+    set_
+        Change the study: KEY=VALUE, e.g. batch_size=32 device=cuda stimuli.limit=10.
+    strict
+        Exit with 1 when a cell did not pass.
+    """
+    from metamers.store import Store
+    from metamers.study.resolve import resolve
+    from metamers.study.run import run_study
+    from metamers.study.study_file import read_study
+
+    config = read_study(study, parse_changes(set_ or []))
+    if plan:
+        return _plan(resolve(config), json)
+    if out is None:
+        raise MetamersError("--out is missing; give the folder of the run, e.g. --out runs/mine")
+    Store(out).require_free()
+    resolved = resolve(config)
+    with progress() as update:
+        store = run_study(config, resolved, out, command=command_line(), progress=update, say=say_note)
+    return finish(store, report=config.report, strict=strict, json=json)
+
+
+def schema() -> int:
+    """Print the JSON schema of a study's YAML file, for editors."""
+    from metamers.study.config import StudyConfig
+
+    give_json(StudyConfig.model_json_schema())
+    return 0
+
+
+def _plan(study: "Study", json: bool) -> int:
+    from metamers.study.estimate import estimate
+
+    found = [estimate(task, study.settings) for task in study.tasks]
+    totals: dict[str, Any] = {
+        **{"cells": sum(each.cells for each in found), "seconds": sum(each.seconds for each in found)},
+        "memory_bytes": max(each.memory_bytes for each in found),
+        "disk_bytes": sum(each.disk_bytes for each in found),
+    }
+    if json:
+        give_json({**totals, "models": [asdict(each) for each in found]})
+    else:
+        for each in found:
+            say(_line(each.model, asdict(each)))
+        say(_line("in all", totals))
+        say("at most, as most searches stop early; null distributions and observers come on top")
+    return 0
+
+
+def _line(name: str, cost: "dict[str, Any]") -> str:
+    from metamers.report.summaries import duration
+
+    memory, disk = (cost[key] / 1e6 for key in ("memory_bytes", "disk_bytes"))
+    return f"{name}: {cost['cells']:,} cells, {duration(cost['seconds'])}, {memory:,.0f} MB memory, {disk:,.0f} MB disk"

@@ -1,0 +1,35 @@
+"""How far a run is."""
+
+from collections import Counter
+from typing import Any
+
+from metamers.store.lock import owner
+from metamers.store.store import Store
+
+_VERDICTS = ("passed", "failed", "no null", "error")
+
+
+def progress_of(store: Store) -> dict[str, Any]:
+    """Counts of the cells of a run: `cells` in all, `done`, of each verdict, `waiting`; `reasons` (of how many cells
+    each); `seconds_left`, of one process at the speed of what is done; `owner`, who works on it."""
+    study = store.study()
+    per_stage = study["stimuli"]["n"] * len(study["seeds"]) * len(study["recipes"])
+    cells = per_stage * sum(len(model["stages"]) for model in study["models"])
+    verdicts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    seconds = 0.0
+    for batch in store.batches():
+        seconds += batch["seconds"]
+        for cell in batch["cells"]:
+            verdicts[cell["verdict"]] += 1
+            if cell["verdict"] in ("failed", "error"):
+                reasons[cell["reason"]] += 1
+    done = verdicts.total()
+    return {
+        **{"run": str(store.folder), "cells": cells, "done": done},
+        **{verdict.replace(" ", "_"): verdicts[verdict] for verdict in _VERDICTS},
+        "waiting": cells - done,
+        "reasons": dict(reasons.most_common()),
+        "seconds_left": (cells - done) * seconds / done if done else None,
+        "owner": owner(store.folder),
+    }

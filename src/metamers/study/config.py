@@ -1,0 +1,111 @@
+"""What a study is: the content of its YAML file."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+InputSize = Count | tuple[Count, Count]
+
+
+def sourced(value: Any) -> Any:
+    """`bundled:picto-resnet` alone is short for {source: bundled:picto-resnet}."""
+    return {"source": value} if isinstance(value, str) else value
+
+
+def _named(value: Any) -> Any:
+    """`fast` alone is short for {name: fast}."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _listed(value: Any) -> Any:
+    """A single entry is short for a list of one."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StimuliConfig(_Part):
+    """Stimuli, as for `metamers make`: a folder, archive, file or `bundled:` set; where their labels come from; and, of
+    sounds, what they are brought to."""
+
+    source: str
+    labels: str | None = None
+    label_column: str | None = None
+    label_pattern: str | None = None
+    limit: Count | None = None
+    rate: Count | None = None
+    seconds: Positive | None = None
+    rms: Positive | None = None
+
+
+class ModelConfig(_Part):
+    """A generating model, as for `metamers make`. stages: names, patterns, `all`, or A+B for two at once; None for
+    those of the study."""
+
+    source: str
+    weights: str | None = None
+    input_size: InputSize | None = None
+    stages: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)] | None = None
+
+
+class ObserverConfig(_Part):
+    """An observing model, as for `metamers recognize`."""
+
+    source: str
+    weights: str | None = None
+    input_size: InputSize | None = None
+    labels: str = "identity"
+    decision: Literal["first", "mean-probability"] = "first"
+
+
+class RecipeConfig(_Part):
+    """A recipe by its name, and which of its fields are set otherwise."""
+
+    name: str
+    set: dict[str, Any] = {}
+
+
+class CriterionConfig(_Part):
+    """What makes a metamer: all measures above a quantile of the null and, of a model that makes one, its decision."""
+
+    quantile: Annotated[Literal["max", "0.9999", "0.999", "0.99", "0.95", "0.9", "0.5"], BeforeValidator(str)] = "max"
+    same_decision: bool = True
+
+
+Models = Annotated[
+    tuple[Annotated[ModelConfig, BeforeValidator(sourced)], ...], BeforeValidator(_listed), Field(min_length=1)
+]
+Observers = Annotated[tuple[Annotated[ObserverConfig, BeforeValidator(sourced)], ...], BeforeValidator(_listed)]
+Recipes = Annotated[
+    tuple[Annotated[RecipeConfig, BeforeValidator(_named)], ...], BeforeValidator(_listed), Field(min_length=1)
+]
+Stimuli = Annotated[StimuliConfig, BeforeValidator(sourced)]
+
+
+class StudyConfig(_Part):
+    """A study: the metamers of models at stages, from stimuli, by recipes and seeds, and who else names them.
+
+    A model, observer or set of stimuli may be its source alone, a recipe its name alone, and a list of one its entry
+    alone. preset: values for what is left out (src/metamers/study/presets/). `${VARIABLE}` in any text is that variable
+    of the environment.
+    """
+
+    preset: str | None = None
+    models: Models
+    stages: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)] = ("all",)
+    objective: Literal["activation", "spatial_mean", "gram"] = "activation"
+    stimuli: Stimuli
+    null_stimuli: Stimuli | None = None
+    null_pairs: Count = 1_000_000
+    recipes: Recipes = (RecipeConfig(name="fast"),)
+    seeds: Annotated[tuple[int, ...], BeforeValidator(_listed), Field(min_length=1)] = (0,)
+    criterion: CriterionConfig = CriterionConfig()
+    observers: Observers = ()
+    controls: Annotated[tuple[Literal["start", "reference", "untrained"], ...], BeforeValidator(_listed)] = ()
+    report: bool = True
+    batch_size: Count = 16
+    device: str = "cpu"

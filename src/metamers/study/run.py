@@ -1,0 +1,46 @@
+"""A whole study: its metamers, who names them, its tables."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from metamers.observers import ModelObserver, model_observer, recognize
+from metamers.store import Store, build_tables
+from metamers.study.config import StudyConfig
+from metamers.study.local import Progress, run_local
+from metamers.study.resolve import Study
+from metamers.study.untrained import run_untrained
+
+
+def run_study(
+    config: StudyConfig,
+    study: Study,
+    out: Path | str,
+    *,
+    command: str = "",
+    progress: Progress = lambda done, total, what: None,
+    say: Callable[[str], None] = lambda note: None,
+) -> Store:
+    """Make the cells of a resolved study in the folder `out`, and ask its observers; what is there is not done again.
+
+    Each generating model names its own metamers; the observers of the configuration name all.
+
+    Raises MetamersError as `run_local` and `recognize` do.
+    """
+    store = run_local(out, study.tasks, study.settings, command=command, progress=progress, say=say)
+    if "untrained" in config.controls:
+        run_untrained(store, command=command, device=config.device, progress=progress)
+    for model in (task.model for task in study.tasks):
+        if model.has_decision:
+            recognize(store, model, of=(model.name,), progress=_named(progress, model.name))
+    observers: dict[str, ModelObserver] = {}
+    for model, labels, decision in study.observers:
+        observer = model_observer(store, model, labels, decision, beside=observers.values())
+        observers.setdefault(observer.name, observer)
+    for observer in observers.values():
+        recognize(store, observer, controls=config.controls, progress=_named(progress, observer.name))
+    build_tables(store)
+    return store
+
+
+def _named(progress: Progress, name: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(done, total, f"shown to {name}")

@@ -1,0 +1,60 @@
+"""Reading a study's YAML file."""
+
+import os
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from metamers.errors import MetamersError, nearest
+from metamers.store import read_config
+from metamers.study.config import StudyConfig, sourced
+
+PRESETS = Path(str(files("metamers.study") / "presets"))
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def read_study(path: Path | str, changes: Mapping[str, Any] | None = None) -> StudyConfig:
+    """The study in a YAML file, its variables expanded and what it leaves out taken from its preset; some values (by
+    dotted key) put in the place of the file's.
+
+    Raises MetamersError that names the file, the line, the key and what is allowed.
+    """
+    return read_config(path, StudyConfig, changes, lambda value: _whole(_expanded(value, "")))
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The values of a preset. Raises MetamersError for an unknown one."""
+    path = PRESETS / f"{name}.yaml"
+    if not path.is_file():
+        names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+        raise MetamersError(f"no preset {name!r}{nearest(name, names)}; choose one of {', '.join(names)}")
+    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return values
+
+
+def _whole(value: dict[str, Any]) -> dict[str, Any]:
+    """With what the preset says of what is left out, and sets of stimuli as keys, so that each can be changed."""
+    name = value.get("preset")
+    whole = value if not isinstance(name, str) else {**preset(name), **value}
+    return {key: sourced(part) if key in ("stimuli", "null_stimuli") else part for key, part in whole.items()}
+
+
+def _expanded(value: Any, key: str) -> Any:
+    """The value with `${VARIABLE}` in its texts replaced. Raises MetamersError for a variable that is not set."""
+    if isinstance(value, dict):
+        return {k: _expanded(v, f"{key}.{k}".lstrip(".")) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_expanded(v, f"{key}.{i}") for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def replaced(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise MetamersError(f"{key}: the variable {match[1]} is not set; set it, or write the path out")
+        return os.environ[match[1]]
+
+    return _VARIABLE.sub(replaced, value)
