@@ -1,19 +1,38 @@
 """`metamers run` and `metamers schema`."""
 
-from dataclasses import asdict
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from metamers.cli.make import Several, command_line, finish
-from metamers.cli.options import Json
+from metamers.cli.options import Count, Json
 from metamers.cli.output import give_json, progress, say, say_note
 from metamers.cli.train import parse_changes
 from metamers.errors import MetamersError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from metamers.study.config import StudyConfig
+    from metamers.study.local import Runner
     from metamers.study.resolve import Study
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Workers:
+    """Who does the work, of `--runner dask`."""
+
+    workers: Annotated[Count, Parameter(help="dask: how many workers, each with its share of the cores.")] = 2
+    address: Annotated[str | None, Parameter(help="dask: of a scheduler that runs, as tcp://host:8786.")] = None
+    slurm: Annotated[str | None, Parameter(help="dask: a partition of SLURM; each worker is a job.")] = None
+    cores: Annotated[Count, Parameter(help="slurm: CPU cores of a job.")] = 4
+    memory: Annotated[str, Parameter(help="slurm: memory of a job.")] = "16GB"
+    gpus: Annotated[int, Parameter(help="slurm: GPUs of a job.")] = 0
+    walltime: Annotated[str, Parameter(help="slurm: time limit of a job, HH:MM:SS.")] = "04:00:00"
 
 
 def run(
@@ -22,6 +41,8 @@ def run(
     *,
     out: Path | None = None,
     plan: Annotated[bool, Parameter(negative="")] = False,
+    runner: Literal["local", "dask"] = "local",
+    workers: Workers | None = None,
     set_: Annotated[list[str] | None, Several, Parameter(name="--set")] = None,
     strict: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
@@ -38,6 +59,9 @@ def run(
         The folder of the run.
     plan
         Say what the study will cost, and make nothing.
+    runner
+        local: this process. dask: workers on this machine, of a running scheduler, or as jobs of SLURM (extras: dask,
+        slurm).
     set_
         Change the study: KEY=VALUE, e.g. batch_size=32 device=cuda stimuli.limit=10.
     strict
@@ -55,9 +79,30 @@ def run(
         raise MetamersError("--out is missing; give the folder of the run, e.g. --out runs/mine")
     Store(out).require_free()
     resolved = resolve(config)
-    with progress() as update:
-        store = run_study(config, resolved, out, command=command_line(), progress=update, say=say_note)
+    with progress() as update, _runner(runner, workers or Workers(), config) as chosen:
+        store = run_study(config, resolved, out, runner=chosen, command=command_line(), progress=update, say=say_note)
     return finish(store, report=config.report, strict=strict, json=json)
+
+
+@contextmanager
+def _runner(name: str, given: Workers, config: "StudyConfig") -> "Iterator[Runner]":
+    from metamers.study.local import make_here
+
+    if name == "local":
+        if given != Workers():
+            raise MetamersError("--workers, --address and --slurm are for --runner dask; add that")
+        yield make_here
+        return
+    from metamers.study.clusters import Slurm, workers
+    from metamers.study.dask_runner import DaskRunner
+
+    slurm = None
+    if given.slurm is not None:
+        slurm = Slurm(given.slurm, given.cores, given.memory, given.gpus, given.walltime)
+    with workers(given.workers, given.address, slurm) as client:
+        found = client.scheduler_info(n_workers=-1)
+        say_note(f"{len(found['workers'])} workers of {found['address']}")
+        yield DaskRunner(client, config)
 
 
 def schema() -> int:

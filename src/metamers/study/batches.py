@@ -1,6 +1,6 @@
 """One batch of cells, of which none stops the others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,8 +40,15 @@ def require_matchable(tasks: Sequence[ModelTask]) -> None:
     raise MetamersError(first or "nothing to match: name a stage")
 
 
-def synthesize_each(batch: Batch, null: NullDistribution | None, criterion: Criterion, on_step: OnStep) -> Made:
-    """A batch made together or, where that fails, each by itself: a cell that fails has the verdict `error`.
+def synthesize_each(
+    batch: Batch,
+    null: NullDistribution | None,
+    criterion: Criterion,
+    on_step: OnStep = lambda step, limit, active: None,
+    killers: Collection[int] = (),
+) -> Made:
+    """A batch made together or, where that fails, each by itself: a cell that fails has the verdict `error`. So have
+    the rows of `killers`, which are known to kill their process and are not tried.
 
     Raises MetamersError where the device fails, as that says nothing of the cells.
     """
@@ -70,12 +77,27 @@ def synthesize_each(batch: Batch, null: NullDistribution | None, criterion: Crit
                 return Made([_error_cell(batch, rows[0], reason)], [None], [None], ())
         else:
             return Made(result.cells, list(result.signals), list(result.raw), tuple(result.notes))
-        parts = [attempt([row]) for row in rows]
+        return joined([attempt([row]) for row in rows])
+
+    def joined(parts: Sequence[Made]) -> Made:
         notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
         cells, signals = [c for part in parts for c in part.cells], [s for part in parts for s in part.signals]
         return Made(cells, signals, [x for part in parts for x in part.raw], notes)
 
-    return attempt(batch.rows)
+    if not killers:
+        return attempt(batch.rows)
+    reason = "its process died each time that it was tried"
+    given_up = {row: Made([_error_cell(batch, row, reason)], [None], [None], ()) for row in killers}
+    safe = [row for row in batch.rows if row not in given_up]
+    made = dict(zip(safe, _split(attempt(safe)) if safe else [], strict=True)) | given_up
+    return joined([made[row] for row in batch.rows])
+
+
+def _split(made: Made) -> list[Made]:
+    return [
+        Made([cell], [signal], [raw], made.notes)
+        for cell, signal, raw in zip(made.cells, made.signals, made.raw, strict=True)
+    ]
 
 
 def _problem(task: ModelTask, representation: Representation) -> str | None:

@@ -21,8 +21,8 @@ class Study(NamedTuple):
     observers: Sequence[tuple[StagedModel, LabelSpace | None, str]]
 
 
-def resolve(config: StudyConfig) -> Study:
-    """Load what a configuration names.
+def resolve(config: StudyConfig, check: bool = True) -> Study:
+    """Load what a configuration names; with `check`, all stimuli are decoded once.
 
     Raises MetamersError for what is unknown, missing or does not fit, and for two models of one name.
     """
@@ -36,7 +36,8 @@ def resolve(config: StudyConfig) -> Study:
     recipes = tuple(recipe_named(r.name, stimuli.kind).with_options(**r.set) for r in config.recipes)
     if null_set is not None:
         _, null_set = fit_to_model(tasks[0].model, null_set)
-        null_set.check()
+        if check:
+            null_set.check()
     criterion = AboveNull(quantile=config.criterion.quantile)
     if config.criterion.same_decision:
         criterion &= SameDecision()
@@ -48,7 +49,7 @@ def resolve(config: StudyConfig) -> Study:
         known, _ = fit_to_model(model, tasks[0].stimuli)
         if not known.has_decision:
             raise MetamersError(f"observer {model.name!r} makes no decision, so it names nothing; leave it out")
-    for task in tasks:
+    for task in tasks if check else ():
         task.stimuli.check()
     return Study(tasks, settings, observers)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from metamers.observers import ModelObserver, model_observer, recognize
 from metamers.store import Store, build_tables
 from metamers.study.config import StudyConfig
-from metamers.study.local import Progress, run_local
+from metamers.study.local import Progress, Runner, make_here, run_local
 from metamers.study.resolve import Study
 from metamers.study.untrained import run_untrained
 
@@ -16,6 +16,7 @@ def run_study(
     study: Study,
     out: Path | str,
     *,
+    runner: Runner = make_here,
     command: str = "",
     progress: Progress = lambda done, total, what: None,
     say: Callable[[str], None] = lambda note: None,
@@ -26,7 +27,7 @@ def run_study(
 
     Raises MetamersError as `run_local` and `recognize` do.
     """
-    store = run_local(out, study.tasks, study.settings, command=command, progress=progress, say=say)
+    store = run_local(out, study.tasks, study.settings, runner=runner, command=command, progress=progress, say=say)
     if "untrained" in config.controls:
         run_untrained(store, command=command, device=config.device, progress=progress)
     for model in (task.model for task in study.tasks):

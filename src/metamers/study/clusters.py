@@ -1,0 +1,84 @@
+"""The workers of a study: on this machine, of a scheduler that runs already, or jobs of SLURM."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from metamers.errors import MetamersError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CONNECT_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """Jobs of SLURM, each a worker: of a partition, with CPU cores, memory, GPUs and a time limit (HH:MM:SS)."""
+
+    partition: str
+    cores: int = 4
+    memory: str = "16GB"
+    gpus: int = 0
+    walltime: str = "04:00:00"
+
+
+@contextmanager
+def workers(n: int, address: str | None = None, slurm: Slurm | None = None) -> "Iterator[Client]":
+    """A client with `n` workers of its own, which end with it, or those of the scheduler at `address`.
+
+    Raises MetamersError without the extra, and where no scheduler answers within 20 s.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise MetamersError("--runner dask needs the extra 'dask': pip install 'metamers[dask]'") from error
+    if address is not None:
+        try:
+            client = Client(address, timeout=CONNECT_SECONDS)
+        except (OSError, ValueError) as error:
+            raise MetamersError(
+                f"no scheduler answers at {address} within {CONNECT_SECONDS} s ({type(error).__name__}); start one "
+                "with `dask scheduler`, or leave --address out"
+            ) from error
+        with client:
+            yield client
+        return
+    with local_cluster(n) if slurm is None else slurm_cluster(slurm) as cluster:
+        if slurm is not None:
+            cluster.scale(jobs=n)
+        with Client(cluster) as client:
+            yield client
+
+
+def local_cluster(n: int) -> Any:
+    """`n` worker processes of this machine, which share its cores."""
+    from distributed import LocalCluster
+
+    threads = str(max(1, (os.cpu_count() or 1) // n))
+    return LocalCluster(
+        n_workers=n,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        env={"OMP_NUM_THREADS": threads},
+    )
+
+
+def slurm_cluster(slurm: Slurm) -> Any:
+    """A cluster whose workers are jobs of SLURM. Raises MetamersError without the extra."""
+    try:
+        from dask_jobqueue.slurm import SLURMCluster
+    except ImportError as error:
+        raise MetamersError("--slurm needs the extra 'slurm': pip install 'metamers[slurm]'") from error
+    return SLURMCluster(
+        queue=slurm.partition,
+        cores=slurm.cores,
+        processes=1,
+        memory=slurm.memory,
+        walltime=slurm.walltime,
+        job_extra_directives=[f"--gres=gpu:{slurm.gpus}"] if slurm.gpus else [],
+        worker_extra_args=["--nthreads", "1"],
+    )
