@@ -75,10 +75,11 @@ def slurm_cluster(slurm: Slurm) -> Any:
         raise MetamersError("--slurm needs the extra 'slurm': pip install 'metamers[slurm]'") from error
     return SLURMCluster(
         queue=slurm.partition,
-        cores=slurm.cores,
+        cores=1,  # threads of a worker; torch uses the others
         processes=1,
+        job_cpu=slurm.cores,
+        job_script_prologue=[f"export OMP_NUM_THREADS={slurm.cores}"],
         memory=slurm.memory,
         walltime=slurm.walltime,
         job_extra_directives=[f"--gres=gpu:{slurm.gpus}"] if slurm.gpus else [],
-        worker_extra_args=["--nthreads", "1"],
     )

@@ -1,0 +1,114 @@
+"""Killed at a random moment and run again, a study ends as if nothing had happened."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from metamers.store import Store, sha256
+
+NETS = """
+import torch
+from torch import nn
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AvgPool2d(7), nn.Flatten(), nn.Linear(16, 4)), 16
+"""
+STUDY = {
+    **{"models": {"source": "nets.py:net", "stages": ["1", "output"]}, "stimuli": "images.npz"},
+    **{"null_stimuli": "null.npz", "null_pairs": 500, "recipes": {"name": "fast", "set": {"steps": 60}}},
+    **{"seeds": [0, 1], "batch_size": 2, "report": False},
+}
+COMMAND = [sys.executable, "-c", "from metamers.cli import main; main()", "run", "study.yaml", "--out"]
+DASK = ["--runner", "dask", "--workers", "2"]
+
+
+def write_study(folder):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 3), dtype=np.uint8)
+    np.savez(folder / "images.npz", X=pixels[:4], y=np.arange(4))
+    np.savez(folder / "null.npz", X=pixels[4:])
+    (folder / "nets.py").write_text(NETS)
+    (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
+
+
+def start(folder, out, *options):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*COMMAND, out, *options], cwd=folder, env=environment, **quiet)  # type: ignore[call-overload]
+
+
+def end(process):
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors.decode()
+
+
+def matches(run):
+    return pd.read_csv(run / "tables" / "matches.csv").drop(columns="seconds")
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """A folder with a study, its run that nothing broke, and how long that took."""
+    folder = tmp_path_factory.mktemp("study")
+    write_study(folder)
+    begun = time.monotonic()
+    end(start(folder, "unbroken"))
+    return folder, time.monotonic() - begun
+
+
+def assert_whole(run, before):
+    """All files that records name are as they were written, and no batch of `before` was made again."""
+    for batch in Store.open(run).batches():
+        for cell in batch["cells"]:
+            assert sha256((run / cell["file"]).read_bytes()) == cell["sha256"]
+            assert sha256((run / cell["reference_file"]).read_bytes()) == cell["reference_sha256"]
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def batches(run):
+    return {path: path.stat().st_mtime_ns for path in (run / "batches").glob("*.json")}
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_the_main_process_is_killed(unbroken, number):
+    folder, seconds = unbroken
+    process = start(folder, f"main{number}")
+    time.sleep(random.Random(number).uniform(0.3 * seconds, seconds))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    run = folder / f"main{number}"
+    before = batches(run)
+    end(start(folder, run.name))
+    assert_whole(run, before)
+    pd.testing.assert_frame_equal(matches(run), matches(folder / "unbroken"))
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_worker_is_killed(unbroken, number):
+    psutil = pytest.importorskip("psutil")
+    pytest.importorskip("distributed")
+    folder, seconds = unbroken
+    run = folder / f"worker{number}"
+    process = start(folder, run.name, *DASK)
+    time.sleep(random.Random(number).uniform(seconds, 3 * seconds))
+    killed = None
+    if process.poll() is None:
+        found = [
+            p for p in psutil.Process(process.pid).children(recursive=True) if "spawn_main" in " ".join(p.cmdline())
+        ]
+        for killed in found[:1]:
+            killed.send_signal(signal.SIGKILL)
+    before = batches(run)
+    end(process)
+    end(start(folder, run.name))
+    assert_whole(run, before)
+    pd.testing.assert_frame_equal(matches(run), matches(folder / "unbroken"))
