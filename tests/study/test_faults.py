@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -100,7 +99,6 @@ def test_a_worker_is_killed(unbroken, number):
     run = folder / f"worker{number}"
     process = start(folder, run.name, *DASK)
     time.sleep(random.Random(number).uniform(seconds, 3 * seconds))
-    killed = None
     if process.poll() is None:
         found = [
             p for p in psutil.Process(process.pid).children(recursive=True) if "spawn_main" in " ".join(p.cmdline())
