@@ -22,6 +22,23 @@ def net():
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AvgPool2d(7), nn.Flatten(), nn.Linear(16, 4)), 16
 """
+DEADLY = """
+import multiprocessing
+import os
+
+class Deadly(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = net()[0]
+
+    def forward(self, x):
+        if multiprocessing.parent_process() and not x.flatten(1).amax(1).all():
+            os._exit(1)  # a worker that is shown something black
+        return self.inner(x)
+
+def deadly():
+    return Deadly(), 16
+"""
 STUDY = {
     **{"models": {"source": "nets.py:net", "stages": ["1", "output"]}, "stimuli": "images.npz"},
     **{"null_stimuli": "null.npz", "null_pairs": 500, "recipes": {"name": "fast", "set": {"steps": 60}}},
@@ -110,3 +127,20 @@ def test_a_worker_is_killed(unbroken, number):
     end(start(folder, run.name))
     assert_whole(run, before)
     pd.testing.assert_frame_equal(matches(run), matches(folder / "unbroken"))
+
+
+def test_a_cell_that_kills_its_worker_is_an_error_and_the_others_are_made(unbroken):
+    pytest.importorskip("distributed")
+    folder = unbroken[0] / "deadly"
+    folder.mkdir()
+    write_study(folder)
+    images = np.load(folder / "images.npz")["X"]
+    images[1] = 0
+    np.savez(folder / "images.npz", X=images, y=np.arange(4))
+    (folder / "nets.py").write_text(NETS + DEADLY)
+    settings = {"models": {"source": "nets.py:deadly", "stages": "inner.1"}, "seeds": 0}
+    (folder / "study.yaml").write_text(yaml.safe_dump(STUDY | settings))
+    end(start(folder, "run", *DASK))
+    told = pd.read_csv(folder / "run" / "tables" / "matches.csv", dtype={"reference": str}).set_index("reference")
+    assert told.verdict["00001"] == "error" and "process died" in told.reason["00001"]
+    assert (told.verdict.drop("00001") != "error").all() and len(told) == 4
