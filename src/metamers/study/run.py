@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from metamers.observers import ModelObserver, model_observer, recognize
 from metamers.store import Store, build_tables
