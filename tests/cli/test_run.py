@@ -99,35 +99,3 @@ def test_bad_studies_are_refused_before_any_work(cli, study, change, words):
 def test_the_folder_is_asked_for(cli, study):
     ended = cli("run", study)
     assert ended.code == 2 and "--out is missing" in ended.err
-
-
-def test_a_changed_recipe_makes_cells_beside_the_old_and_clean_takes_those_away(cli, study):
-    plain = yaml.safe_load(Path(study).read_text()) | {"models": [{"source": "nets.py:net", "stages": "1"}]}
-    Path(study).write_text(yaml.safe_dump(plain | {"observers": [], "seeds": 0}))
-    run = ("run", study, "--out", "run", "--json", "--set")
-    assert cli(*run, "recipes=[{name: fast, set: {steps: 20}}]").json["cells"] == 4
-    before = {path.name: path.read_bytes() for path in Path("run/batches").iterdir()}
-    again = cli(*run, "recipes=[{name: adam, set: {steps: 20}}]")
-    assert again.json["cells"] == 8 and "4 cells are of no model, stage, recipe or seed of this study" in again.err
-    assert before == {name: Path("run/batches", name).read_bytes() for name in before}
-    status = cli("status", "run", "--json").json
-    assert (status["cells"], status["done"]) == (4, 4)
-    Path("run/metamers/.half.png.x.tmp").write_bytes(b"half")
-    listed = cli("clean", "run", "--json").json
-    assert sorted(listed["files"]) == sorted(
-        [*(f"batches/{name}" for name in before), "metamers/.half.png.x.tmp"]
-        + [file for file in listed["files"] if file.startswith("metamers/net/1/fast-")]
-    )
-    assert len(listed["files"]) == 4 + 1 + len(before) and not listed["deleted"]
-    assert all(Path("run", file).is_file() for file in listed["files"])
-    assert cli("clean", "run", "--yes").code == 0
-    assert not any(Path("run", file).exists() for file in listed["files"])
-    assert cli("verify", "run", "--json").json["ok"]
-    assert len(pd.read_csv("run/tables/matches.csv")) == 4
-
-
-def test_other_stimuli_make_another_study(cli, study):
-    run = ("run", study, "--out", "run", "--set", "observers=[]")
-    assert cli(*run).code == 0
-    refused = cli(*run, "stimuli.limit=3")
-    assert refused.code == 2 and "holds another study (its stimuli" in refused.err

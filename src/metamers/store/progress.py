@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from metamers.store.lock import owner
-from metamers.store.store import Store, is_part
+from metamers.store.store import Store
 
 _VERDICTS = ("passed", "failed", "no null", "error")
 
@@ -19,8 +19,6 @@ def progress_of(store: Store) -> dict[str, Any]:
     reasons: Counter[str] = Counter()
     seconds = 0.0
     for batch in store.batches():
-        if not is_part(batch, study):
-            continue
         seconds += batch["seconds"]
         for cell in batch["cells"]:
             verdicts[cell["verdict"]] += 1

@@ -31,21 +31,14 @@ class Store:
         store.study()
         return store
 
-    def begin(self, study: Mapping[str, Any], *, other_cells: bool = False) -> None:
-        """Start or continue `study` here; with `other_cells` its models, stages, recipes and seeds may be others than
-        before, whose cells stay beside the new ones.
-
-        Raises MetamersError where another study, or something else, is.
-        """
+    def begin(self, study: Mapping[str, Any]) -> None:
+        """Start or continue `study` here. Raises MetamersError where another study, or something else, is."""
         self.require_free()
         if (self.folder / "study.yaml").is_file():
-            old = self.study()
-            compared = (_without_cells(old, study), _without_cells(study, old)) if other_cells else (old, study)
-            differing = _first_difference(*compared)
+            differing = _first_difference(self.study(), study)
             if differing:
                 raise MetamersError(f"{self.folder}: holds another study (its {differing}); choose another --out")
-            if not _first_difference(old, study):
-                return
+            return
         text = yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True)
         write_whole(self.folder / "study.yaml", text.encode())
 
@@ -148,26 +141,6 @@ class Store:
 
     def _records(self, kind: str) -> list[Record]:
         return [read_json(path) for path in sorted((self.folder / kind).glob("*.json"))]
-
-
-def is_part(record: Record, study: Mapping[str, Any]) -> bool:
-    """Whether a batch's cells are among those of a study."""
-    stages = {model["name"]: model["stages"] for model in study["models"]}
-    recipes = {recipe["name"] for recipe in study["recipes"]}
-    seeds = {cell["seed"] for cell in record["cells"]}
-    known = record["stage"] in stages.get(record["model"], ()) and record["recipe"] in recipes
-    return known and seeds <= set(study["seeds"])
-
-
-def _without_cells(study: Mapping[str, Any], other: Mapping[str, Any]) -> Record:
-    """A study but for what its cells are of: the models that another study has too remain, without their stages."""
-    names = {model["name"] for model in other["models"]}
-    models = {
-        model["name"]: {key: value for key, value in model.items() if key != "stages"}
-        for model in study["models"]
-        if model["name"] in names
-    }
-    return {**study, "models": models, "recipes": None, "seeds": None}
 
 
 def record_id(parts: Sequence[str], readable: str) -> str:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from metamers.matching.null import MIN_GIVEN, MIN_OWN, different
 from metamers.store import Store, build_tables
-from metamers.store.store import is_part
 from metamers.study.batches import require_matchable
 from metamers.study.making import add_references, make_batch, null_of
 from metamers.study.plan import ModelTask, Settings, cut_batches, describe_study
@@ -42,13 +41,11 @@ def run_local(
     settings: Settings,
     *,
     runner: Runner = make_here,
-    other_cells: bool = False,
     command: str = "",
     progress: Progress = lambda done, total, what: None,
     say: Callable[[str], None] = lambda note: None,
 ) -> Store:
-    """Make all cells of a study in the folder `out`; what is there already is not made again. With `other_cells` the
-    folder may hold those of other models, stages, recipes and seeds.
+    """Make all cells of a study in the folder `out`; what is there already is not made again.
 
     `say` is called with each thing to know before the work: notes of the models, and that there is no null.
 
@@ -61,14 +58,11 @@ def run_local(
         for recipe in settings.recipes:
             require_units(recipe, representation)
     require_matchable(tasks)
-    store.begin(describe_study(tasks, settings, command), other_cells=other_cells)
+    store.begin(describe_study(tasks, settings, command))
     for note in dict.fromkeys(note for task in tasks for note in (*task.model.notes, *_null_notes(task, settings))):
         say(note)
-    study, there = store.study(), store.batches()
-    if known := sum(len(batch["cells"]) for batch in there if is_part(batch, study)):
-        say(f"{known} cells are there already and are not made again")
-    if others := sum(len(batch["cells"]) for batch in there if not is_part(batch, study)):
-        say(f"{others} cells are of no model, stage, recipe or seed of this study; `metamers clean` removes them")
+    if there := sum(len(batch["cells"]) for batch in store.batches()):
+        say(f"{there} cells are there already and are not made again")
     with store.locked(say) as touch:
 
         def alive(done: float, total: float, what: str) -> None:

@@ -27,9 +27,7 @@ def run_study(
 
     Raises MetamersError as `run_local` and `recognize` do.
     """
-    store = run_local(
-        out, study.tasks, study.settings, runner=runner, other_cells=True, command=command, progress=progress, say=say
-    )
+    store = run_local(out, study.tasks, study.settings, runner=runner, command=command, progress=progress, say=say)
     if "untrained" in config.controls:
         run_untrained(store, command=command, device=config.device, progress=progress)
     for model in (task.model for task in study.tasks):
