@@ -197,7 +197,7 @@ def test_a_run_of_another_study(cli, refused):
         cli("make", "nets.py:net", "--stage", "1", "--stimuli", "stimuli", "--out", "run", "--set", "steps=10").code
         == 0
     )
-    assert "run: holds another study (its recipe name is" in refused(set="steps=11")
+    assert "run: holds another study (its recipes 1 name is" in refused(set="steps=11")
     assert "models 1 stages 1 is 1, not 0" in refused(stage="0")
     assert "its seeds 1 is 0, not 3" in refused(seed="3")
     Path("stimuli/0/0_2.png").rename("stimuli/1/0_2.png")

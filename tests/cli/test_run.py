@@ -85,6 +85,8 @@ def test_the_schema_is_of_the_file(cli):
         ("recipes=slow", "no recipe 'slow'"),
         ("observers=nets.py:features", "makes no decision"),
         ("criterion.quantile=3", "choose one of max"),
+        ("recipes={name: fast, set: {name: mine}}", "leave name out of set"),
+        ("preset=quik", "no preset 'quik'"),
     ],
 )
 def test_bad_studies_are_refused_before_any_work(cli, study, change, words):
@@ -99,3 +101,23 @@ def test_bad_studies_are_refused_before_any_work(cli, study, change, words):
 def test_the_folder_is_asked_for(cli, study):
     ended = cli("run", study)
     assert ended.code == 2 and "--out is missing" in ended.err
+
+
+def test_a_refused_run_leaves_the_study_as_it_is(cli, study):
+    run = ("run", study, "--out", "run", "--set", "observers=[]")
+    assert cli(*run).code == 0
+    before = Path("run/study.yaml").read_bytes()
+    owner = {"host": socket.gethostname(), "process": os.getpid(), "since": "now"}
+    Path("run/lock.json").write_text(json.dumps(owner))
+    assert "has worked on this run since now" in cli(*run, "recipes=adam").err
+    Path("run/lock.json").unlink()
+    refused = cli(*run, "recipes=adam")
+    assert refused.code == 2 and "holds another study" in refused.err
+    assert Path("run/study.yaml").read_bytes() == before
+
+
+def test_a_folder_with_nothing_but_the_lock_of_a_killed_run_is_free(cli, study):
+    Path("run").mkdir()
+    Path("run/lock.json").write_text("")
+    os.utime("run/lock.json", (0, 0))
+    assert cli("run", study, "--out", "run", "--set", "observers=[]").code == 0

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -62,11 +63,25 @@ def test_another_machines_lock_is_stale_only_by_the_clock_of_the_disk(tmp_path, 
 
 
 def test_the_owner_shows_that_it_lives(tmp_path, monkeypatch):
-    with locked(tmp_path) as touch:
-        old = (tmp_path / LOCK).stat().st_mtime - 100
-        os.utime(tmp_path / LOCK, (old, old))
-        touch()
-        assert (tmp_path / LOCK).stat().st_mtime == old  # not at every step
-        monkeypatch.setattr(lock_module, "TOUCH_SECONDS", 0.0)
-        touch()
-        assert (tmp_path / LOCK).stat().st_mtime > old
+    monkeypatch.setattr(lock_module, "TOUCH_SECONDS", 0.01)
+    with locked(tmp_path):
+        os.utime(tmp_path / LOCK, (0, 0))
+        deadline = time.monotonic() + 10
+        while (tmp_path / LOCK).stat().st_mtime == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_an_owner_that_lost_its_lock_leaves_the_new_one(tmp_path):
+    with locked(tmp_path):
+        leave(tmp_path)
+    assert (owner(tmp_path) or {})["host"] == "elsewhere"
+
+
+def test_a_process_of_this_machine_that_has_the_number_of_a_dead_one_does_not_hold_the_lock_for_ever(tmp_path):
+    leave(tmp_path, host=socket.gethostname(), process=os.getpid())
+    old = (tmp_path / LOCK).stat().st_mtime - STALE_SECONDS - 60
+    os.utime(tmp_path / LOCK, (old, old))
+    with locked(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())

@@ -48,6 +48,12 @@ def test_presets_are_parts_of_studies(name):
     StudyConfig.model_validate(LEAST | preset(name))
 
 
+def test_a_preset_and_variables_may_be_changed_values(written, monkeypatch):
+    monkeypatch.setenv("WHERE", "/data")
+    study = read_study(written(LEAST), {"preset": "feather2023-vision", "stimuli.source": "${WHERE}/images"})
+    assert (study.recipes[0].name, study.stimuli.source) == ("feather2023", "/data/images")
+
+
 def test_variables_are_expanded_and_values_can_be_changed(written, monkeypatch):
     monkeypatch.setenv("WHERE", "/data")
     study = read_study(written(LEAST | {"stimuli": "${WHERE}/images"}), {"stimuli.limit": 4, "seeds": [7]})

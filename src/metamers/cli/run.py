@@ -1,13 +1,13 @@
 """`metamers run` and `metamers schema`."""
 
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from metamers.cli.make import Several, command_line, finish
+from metamers.cli.make import Several, command_line, finish, require_outside
 from metamers.cli.options import Count, Json
 from metamers.cli.output import give_json, progress, say, say_note
 from metamers.cli.train import parse_changes
@@ -77,6 +77,8 @@ def run(
         return _plan(resolve(config), json)
     if out is None:
         raise MetamersError("--out is missing; give the folder of the run, e.g. --out runs/mine")
+    null = config.null_stimuli
+    require_outside(out, config.stimuli.source, None if null is None else null.source)
     Store(out).require_free()
     resolved = resolve(config)
     with progress() as update, _runner(runner, workers or Workers(), config) as chosen:
@@ -97,6 +99,10 @@ def _runner(name: str, given: Workers, config: "StudyConfig") -> "Iterator[Runne
     from metamers.study.dask_runner import DaskRunner
 
     slurm = None
+    if given.slurm is not None and given.address is not None:
+        raise MetamersError("--address and --slurm are two kinds of workers; leave one out")
+    if given.slurm is None and replace(given, workers=2, address=None) != Workers():
+        raise MetamersError("--cores, --memory, --gpus and --walltime are of jobs; add --slurm PARTITION")
     if given.slurm is not None:
         slurm = Slurm(given.slurm, given.cores, given.memory, given.gpus, given.walltime)
     with workers(given.workers, given.address, slurm) as client:

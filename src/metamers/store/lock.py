@@ -2,74 +2,98 @@
 
 import json
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
 from metamers.errors import MetamersError
 from metamers.store.files import clear_disk_errors
 
 LOCK = "lock.json"
 STALE_SECONDS = 600.0
-"""A lock of another machine whose owner has not touched it for so long was left behind."""
+"""A lock that its owner has not touched for so long was left behind."""
 TOUCH_SECONDS = 30.0
 
 
 @contextmanager
-def locked(folder: Path, say: Callable[[str], None] = lambda note: None) -> Iterator[Callable[[], None]]:
-    """Own a run's folder; what is given is to be called from time to time, to show that the owner lives.
+def locked(folder: Path, say: Callable[[str], None] = lambda note: None) -> Iterator[None]:
+    """Own a run's folder. The lock is touched every 30 s, to show that its owner lives.
 
     A lock whose owner has died is taken over, and that is said. Raises MetamersError where another process works on the
     run, naming it.
     """
-    path = folder / LOCK
+    path, ended = folder / LOCK, Event()
     with clear_disk_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
-        _take(path, say)
-    touched = time.monotonic()
-
-    def touch() -> None:
-        nonlocal touched
-        if time.monotonic() - touched >= TOUCH_SECONDS:
-            touched = time.monotonic()
-            with clear_disk_errors(path):
-                path.touch()
-
+        own = _take(path, say)
+    heart = Thread(target=_touch, args=(path, ended), daemon=True)
+    heart.start()
     try:
-        yield touch
+        yield
     finally:
-        path.unlink(missing_ok=True)
+        ended.set()
+        heart.join()
+        if _read(path) == own:
+            path.unlink(missing_ok=True)
 
 
-def owner(folder: Path) -> dict[str, object] | None:
+def owner(folder: Path) -> dict[str, Any] | None:
     """Who works on a run: host, process and when it began; None where nobody does."""
     path = folder / LOCK
     held = _read(path)
     return None if held is None or _is_stale(path, held) else held
 
 
-def _take(path: Path, say: Callable[[str], None]) -> None:
-    own = {"host": socket.gethostname(), "process": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S%z")}
-    for _ in range(2):
+def _touch(path: Path, ended: Event) -> None:
+    while not ended.wait(TOUCH_SECONDS):
+        with suppress(OSError):
+            os.utime(path)
+
+
+def _take(path: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    own = {
+        **{"host": socket.gethostname(), "process": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S%z")},
+        "token": secrets.token_hex(8),
+    }
+    for _ in range(3):
         try:
             with path.open("x", encoding="utf-8") as file:
                 file.write(json.dumps(own))
-            return
+            return own
         except FileExistsError:
-            held = _read(path)
-            if held is not None and not _is_stale(path, held):
-                raise MetamersError(
-                    f"{path.parent}: process {held.get('process')} on {held.get('host')} has worked on this run since "
-                    f"{held.get('since')}; wait for it, or stop it"
-                ) from None
-            say(f"a run that process {(held or {}).get('process')} left behind is taken over")
-            path.unlink(missing_ok=True)
+            _let_go(path, say)
     raise MetamersError(f"{path.parent}: another process began to work on this run just now; wait for it")
 
 
-def _read(path: Path) -> dict[str, object] | None:
+def _let_go(path: Path, say: Callable[[str], None]) -> None:
+    """Remove a lock that was left behind. Raises MetamersError where its owner lives."""
+    held = _read(path)
+    if held is None:
+        return
+    if not _is_stale(path, held):
+        raise MetamersError(
+            f"{path.parent}: process {held.get('process')} on {held.get('host')} has worked on this run since "
+            f"{held.get('since')}; wait for it or stop it (left behind, {LOCK} counts no more after "
+            f"{STALE_SECONDS / 60:.0f} minutes)"
+        )
+    aside = path.with_name(f".{LOCK}.{secrets.token_hex(8)}.tmp")
+    try:
+        path.rename(aside)  # of several that would take it over, one succeeds
+    except FileNotFoundError:
+        return
+    if _read(aside) != held:  # somebody else's new one
+        aside.rename(path)
+        return
+    aside.unlink(missing_ok=True)
+    say(f"a run that process {held.get('process')} on {held.get('host')} left behind is taken over")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -79,20 +103,23 @@ def _read(path: Path) -> dict[str, object] | None:
     return held if isinstance(held, dict) else {}
 
 
-def _is_stale(path: Path, held: dict[str, object]) -> bool:
-    if held.get("host") == socket.gethostname() and isinstance(held.get("process"), int):
-        return not _lives(int(str(held["process"])))
-    probe = path.with_suffix(".now")  # the clock of the disk, which machines share
-    try:
-        probe.touch()
-        return probe.stat().st_mtime - path.stat().st_mtime > STALE_SECONDS
-    except FileNotFoundError:
+def _is_stale(path: Path, held: dict[str, Any]) -> bool:
+    if held.get("host") == socket.gethostname() and not _lives(held.get("process")):
         return True
+    probe = path.with_name(f".{LOCK}.{secrets.token_hex(8)}.tmp")
+    try:
+        probe.touch()  # by the clock of the disk, which machines share
+        return probe.stat().st_mtime - path.stat().st_mtime > STALE_SECONDS
+    except OSError:  # gone, or a disk that can only be read
+        return False
     finally:
-        probe.unlink(missing_ok=True)
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
-def _lives(process: int) -> bool:
+def _lives(process: object) -> bool:
+    if not isinstance(process, int):
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:

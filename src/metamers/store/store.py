@@ -10,7 +10,7 @@ import yaml
 from metamers.errors import MetamersError
 from metamers.store.cell import slug
 from metamers.store.files import clear_disk_errors, is_temporary, read_json, sha256, write_json, write_whole
-from metamers.store.lock import locked
+from metamers.store.lock import LOCK, locked
 
 Record = dict[str, Any]
 
@@ -42,7 +42,7 @@ class Store:
         text = yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True)
         write_whole(self.folder / "study.yaml", text.encode())
 
-    def locked(self, say: Callable[[str], None] = lambda note: None) -> AbstractContextManager[Callable[[], None]]:
+    def locked(self, say: Callable[[str], None] = lambda note: None) -> AbstractContextManager[None]:
         """Own the run while working on it: see `metamers.store.lock.locked`."""
         return locked(self.folder, say)
 
@@ -51,9 +51,10 @@ class Store:
         with clear_disk_errors(self.folder):
             if (self.folder / "study.yaml").is_file():
                 return
-            # What a killed process left of its first file is nothing.
+            # What a killed process left of its first file, or its lock, is nothing.
             if self.folder.is_file() or (
-                self.folder.is_dir() and any(not is_temporary(path) for path in self.folder.iterdir())
+                self.folder.is_dir()
+                and any(not is_temporary(path) and path.name != LOCK for path in self.folder.iterdir())
             ):
                 raise MetamersError(f"{self.folder}: exists and is not a run; choose a new or empty --out")
 

@@ -1,8 +1,8 @@
 """What a study is: the content of its YAML file."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -68,6 +68,12 @@ class RecipeConfig(_Part):
     name: str
     set: dict[str, Any] = {}
 
+    @model_validator(mode="after")
+    def _keeps_its_name(self) -> Self:
+        if "name" in self.set:
+            raise ValueError("a recipe's name tells its cells from others; leave name out of set")
+        return self
+
 
 class CriterionConfig(_Part):
     """What makes a metamer: all measures above a quantile of the null and, of a model that makes one, its decision."""
@@ -109,3 +115,10 @@ class StudyConfig(_Part):
     report: bool = True
     batch_size: Count = 16
     device: str = "cpu"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _completed(cls, value: Any) -> Any:
+        from metamers.study.study_file import completed
+
+        return completed(value) if isinstance(value, dict) else value

@@ -58,18 +58,14 @@ def run_local(
         for recipe in settings.recipes:
             require_units(recipe, representation)
     require_matchable(tasks)
-    store.begin(describe_study(tasks, settings, command))
-    for note in dict.fromkeys(note for task in tasks for note in (*task.model.notes, *_null_notes(task, settings))):
-        say(note)
-    if there := sum(len(batch["cells"]) for batch in store.batches()):
-        say(f"{there} cells are there already and are not made again")
-    with store.locked(say) as touch:
-
-        def alive(done: float, total: float, what: str) -> None:
-            touch()
-            progress(done, total, what)
-
-        runner(store, tasks, settings, alive)
+    notes = dict.fromkeys(note for task in tasks for note in (*task.model.notes, *_null_notes(task, settings)))
+    with store.locked(say):
+        store.begin(describe_study(tasks, settings, command))
+        for note in notes:
+            say(note)
+        if there := sum(len(batch["cells"]) for batch in store.batches()):
+            say(f"{there} cells are there already and are not made again")
+        runner(store, tasks, settings, progress)
     build_tables(store)
     return store
 

@@ -30,8 +30,9 @@ def run_study(
     store = run_local(out, study.tasks, study.settings, runner=runner, command=command, progress=progress, say=say)
     if "untrained" in config.controls:
         run_untrained(store, command=command, device=config.device, progress=progress)
+    made = {cell["model"] for batch in store.batches() for cell in batch["cells"] if cell["file"] is not None}
     for model in (task.model for task in study.tasks):
-        if model.has_decision:
+        if model.has_decision and model.name in made:
             recognize(store, model, of=(model.name,), progress=_named(progress, model.name))
     observers: dict[str, ModelObserver] = {}
     for model, labels, decision in study.observers:

@@ -23,7 +23,7 @@ def read_study(path: Path | str, changes: Mapping[str, Any] | None = None) -> St
 
     Raises MetamersError that names the file, the line, the key and what is allowed.
     """
-    return read_config(path, StudyConfig, changes, lambda value: _whole(_expanded(value, "")))
+    return read_config(path, StudyConfig, changes, _keyed)
 
 
 def preset(name: str) -> dict[str, Any]:
@@ -36,11 +36,18 @@ def preset(name: str) -> dict[str, Any]:
     return values
 
 
-def _whole(value: dict[str, Any]) -> dict[str, Any]:
-    """With what the preset says of what is left out, and sets of stimuli as keys, so that each can be changed."""
+def completed(value: dict[str, Any]) -> dict[str, Any]:
+    """A study with its variables expanded, and with what its preset says of what is left out.
+
+    Raises MetamersError for a variable that is not set and an unknown preset.
+    """
     name = value.get("preset")
-    whole = value if not isinstance(name, str) else {**preset(name), **value}
-    return {key: sourced(part) if key in ("stimuli", "null_stimuli") else part for key, part in whole.items()}
+    return _expanded(value if not isinstance(name, str) else {**preset(name), **value}, "")  # type: ignore[no-any-return]
+
+
+def _keyed(value: dict[str, Any]) -> dict[str, Any]:
+    """With sets of stimuli as keys, so that each can be changed."""
+    return {key: sourced(part) if key in ("stimuli", "null_stimuli") else part for key, part in value.items()}
 
 
 def _expanded(value: Any, key: str) -> Any:
