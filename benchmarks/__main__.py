@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,7 +29,7 @@ _OF_FAST = ("model", "stage", "steps", "median", "minimum", "each_seed's_minimum
 def main() -> None:
     """Measure, and write the page."""
     say("null distribution")
-    null = json.loads(subprocess.run([sys.executable, "-m", "benchmarks.null"], check=True, capture_output=True).stdout)
+    null = in_a_process("null")
     say("cochleagram")
     cochleagrams = cochleagram_costs()
     say("engine")
@@ -41,12 +42,23 @@ def main() -> None:
     whole = [end_to_end(name) for name in ("picto-resnet", "cifar_resnet20")]
     say("statistics")
     statistics = permutation_costs(), replication_seconds()
-    PAGE.write_text(page(null, steps, training, recipes, whole, cochleagrams, *statistics), encoding="utf-8")
+    studies = {}
+    for name in ("scale", "runners", "kills"):
+        say(f"studies: {name}")
+        studies[name] = in_a_process(name)
+    PAGE.write_text(page(null, steps, training, recipes, whole, cochleagrams, *statistics, studies), encoding="utf-8")
     say(f"see {PAGE}")
 
 
+def in_a_process(name: str) -> dict[str, Any]:
+    """What a module of this package prints."""
+    command = [sys.executable, "-m", f"benchmarks.{name}"]
+    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return found
+
+
 def page(
-    null: Mapping[str, float],
+    null: Mapping[str, Any],
     steps: Sequence[Mapping[str, object]],
     training: Mapping[str, float],
     recipes: Sequence[Mapping[str, object]],
@@ -54,6 +66,7 @@ def page(
     cochleagrams: Sequence[Mapping[str, object]],
     permutations: Sequence[Mapping[str, object]],
     replication: float,
+    studies: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """The page as Markdown."""
     logits = next(row["engine_ms"] for row in steps if row["stage"] == "output")
@@ -115,6 +128,34 @@ same attack, in turns: {training["trainer"]:.0f} against {training["by_hand"]:.0
 
 `metamers replicate feather2023`, at least 10,000 permutations for each test, with its page: {replication:.0f} s.
 Bar: 20 s.
+
+{of_studies(**studies)}"""
+
+
+def of_studies(runners: Mapping[str, float], scale: Mapping[str, Any], kills: Mapping[str, int]) -> str:
+    """What `metamers run` costs beside the searches themselves."""
+    minutes = runners["seconds_local"] / 60
+    plan, status, (small, large) = scale["plan"], scale["status"], scale["runs"]
+    return f"""## Studies
+
+{runners["cells"]:.0f} cells a round, ten rounds in turns ({minutes:.1f} minutes of work for one process), a thread
+each, workers started before. Medians over rounds.
+
+- `local` against the bare engine: {runners["local_over_engine"]:.3f} (bar 1.03);
+  {runners["local_ms_a_cell"]:.1f} ms a cell, for files, records and hashes.
+- One Dask worker against `local`: {runners["dask_over_local"]:.3f} (bar 1.08); against the bare engine
+  {runners["dask_ms_a_cell"]:.1f} ms a cell.
+- Two Dask workers against one: {runners["speedup_of_two"]:.2f} times as fast (bar 1.7).
+
+A study of {plan["cells"]:,.0f} cells: `--plan` {plan["seconds"]:.1f} s beside its measurement, {plan["gb"]:.2f} GB;
+`status` of one of {status["cells"]:,.0f} cells, all done: {status["seconds"]:.1f} s, {status["gb"]:.2f} GB. Bar:
+10 s, 1 GB. Of runs of a toy net, {small["cells"]:,.0f} cells took {small["gb"]:.2f} GB at most and
+{large["cells"]:,.0f} cells {large["gb"]:.2f} GB, in {small["seconds"]:.0f} and {large["seconds"]:.0f} s.
+
+`examples/studies/quick.yaml`, {kills["runs"]} times, its main process (`local`) or a worker (`dask`) killed in turn at
+a random moment and the study run again: {kills["killed_at_work"]} killed at work; tables that differ from the unbroken
+run's {kills["tables_that_differ"]}, files that are not whole {kills["files_not_whole"]}, batches made twice
+{kills["batches_made_twice"]}.
 """
 
 

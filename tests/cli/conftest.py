@@ -108,6 +108,11 @@ class Ended(NamedTuple):
         assert self.out.count("\n") == 1, self.out
         return json.loads(self.out)
 
+    @property
+    def events(self) -> list[Any]:
+        """The objects on the lines of stdout."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
 
 Run = Callable[..., Ended]
 

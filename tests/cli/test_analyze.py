@@ -1,5 +1,6 @@
 """`metamers analyze`: every subcommand on a small run, and what is refused."""
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -28,10 +29,17 @@ def write_run(folder: Path, seeds=(0, 1), people=6, stages=STAGES) -> Path:
         for i in range(REFERENCES)
         for seed in seeds
     ]
-    study = {"models": [{"name": model, "stages": list(stages), "classes": list(LABELS)} for model in MODELS]}
+    described = {"stages": list(stages), "classes": list(LABELS), "weights_hash": "ab"}
+    study = {"format": 2, "recipes": [{"name": "fast"}], "seeds": list(seeds)}
+    study["models"] = [{"name": model, **described} for model in MODELS]
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
-    (folder / "batches").mkdir()
-    (folder / "batches" / "one.json").write_text(json.dumps({"id": "one", "notes": [], "cells": cells}))
+    shared = {"recipe": "fast", "settings": {"name": "fast"}, "weights_hash": "ab", "notes": []}
+    for model, stage, seed in itertools.product(MODELS, stages, seeds):
+        own = {"id": f"s{seed}", "model": model, "stage": stage, "seed": seed}
+        own["cells"] = [cell for cell in cells if all(cell[key] == own[key] for key in ("model", "stage", "seed"))]
+        path = folder / "batches" / model / stage / f"s{seed}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({**shared, **own}))
     shown = [
         {"cell": f"natural/r{i}", "model": None, "stage": "natural", "recipe": None, "reference": f"r{i}", "seed": None}
         for i in range(REFERENCES)

@@ -259,7 +259,7 @@ def test_a_full_disk_keeps_what_is_whole_and_resumes(cli, images, monkeypatch):
     assert ended.code == 2
     assert ended.err.splitlines()[-1].startswith("metamers: error: run/metamers/")
     assert "the disk is full; free some space and run the same command again, it resumes" in ended.err
-    kept = {path: path.stat().st_mtime_ns for path in Path("run/batches").iterdir()}
+    kept = {path: path.stat().st_mtime_ns for path in Path("run/batches").rglob("*.json")}
     assert len(kept) == 2
     assert not [path for path in Path("run").rglob("*") if path.suffix == ".tmp"]
     assert cli(*make, "--out", "run", "--json").json["cells"] == 4
@@ -298,5 +298,5 @@ def test_a_device_that_fails_is_no_result(cli, images, monkeypatch):
         ended = cli(*make)
     assert ended.code == 2
     assert "run the same command again: it resumes" in ended.err
-    assert not list(Path("run").glob("batches/*"))
+    assert not list(Path("run").glob("batches/**/*.json"))
     assert cli(*make, "--json").json["cells"] == 4

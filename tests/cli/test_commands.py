@@ -54,7 +54,7 @@ def test_the_quantile_is_what_is_judged_by(cli, images, null_npz):
         out = f"run-{quantile}"
         make = (*NET, *JUDGED, "--stimuli", images, "--quantile", quantile, "--set", "steps=1", "--out", out)
         assert cli(*make, "--no-report").code == 0
-        (record,) = Path(out).glob("batches/*.json")
+        (record,) = Path(out).glob("batches/**/*.json")
         criterion = json.loads(record.read_text())["criterion"]
         assert criterion["above"] == [[m, quantile] for m in ("pearson_r", "snr_db", "spearman_rho")]
         assert criterion["same_decision"]
@@ -163,7 +163,7 @@ def test_verify_finds_an_altered_file(cli, run_folder):
 
 
 def test_verify_finds_an_altered_verdict(cli, run_folder):
-    path = next(run_folder.glob("batches/*.json"))
+    path = next(run_folder.glob("batches/**/*.json"))
     record = json.loads(path.read_text())
     record["cells"][0]["verdict"] = "failed" if record["cells"][0]["verdict"] == "passed" else "passed"
     path.write_text(json.dumps(record))

@@ -27,7 +27,7 @@ def broken_off(arguments: tuple[str, ...], number: signal.Signals, cwd: Path) ->
         env={**os.environ, "SECONDS_A_PASS": "0.05"},
     )
     limit = time.monotonic() + 120
-    while not list(cwd.glob("run/batches/*.json")):
+    while not list(cwd.glob("run/batches/**/*.json")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < limit
         time.sleep(0.01)
@@ -38,7 +38,7 @@ def broken_off(arguments: tuple[str, ...], number: signal.Signals, cwd: Path) ->
 
 
 def records(run: Path) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for path in run.glob("batches/*.json")}
+    return {path: path.stat().st_mtime_ns for path in run.glob("batches/**/*.json")}
 
 
 def tables(run: Path) -> dict[str, pd.DataFrame]:

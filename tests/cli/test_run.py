@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -31,7 +32,10 @@ def study(cli, images, null_npz):
 def test_a_study_is_made_named_and_resumed(cli, study):
     ended = cli("run", study, "--out", "run", "--json", "--set", "stimuli.labels=labels.csv")
     assert ended.code == 0
-    assert ended.json["cells"] == 4 * 3 * 2 * 2
+    *batches, finished = ended.events
+    assert finished["event"] == "finished" and finished["cells"] == 4 * 3 * 2 * 2
+    assert {event["event"] for event in batches} == {"batch"} and [e["done"] for e in batches] == list(range(4, 49, 4))
+    assert batches[-1]["passed"] == finished["passed"] and batches[-1]["seconds_left"] == 0
     matches = pd.read_csv("run/tables/matches.csv")
     assert matches.groupby(["model", "recipe"]).size().tolist() == [8, 8, 16, 16]
     assert matches.recipe.nunique() == 2
@@ -39,11 +43,11 @@ def test_a_study_is_made_named_and_resumed(cli, study):
     shown = responses[responses.stage != "natural"].groupby(["observer", "model"]).size().to_dict()
     of_net, of_talking = {("net", "net"): 16, ("picto-resnet", "net"): 16}, {("picto-resnet", "talking"): 32}
     assert shown == {**of_net, **of_talking, ("net", "talking"): 32}  # they have the same weights: one observer
-    records = {path: path.stat().st_mtime_ns for path in Path("run/batches").iterdir()}
+    records = {path: path.stat().st_mtime_ns for path in Path("run/batches").rglob("*.json")}
     again = cli("run", study, "--out", "run", "--json", "--set", "stimuli.labels=labels.csv")
-    assert again.json == ended.json
+    assert again.events == [finished]
     assert "48 cells are there already" in again.err
-    assert records == {path: path.stat().st_mtime_ns for path in Path("run/batches").iterdir()}
+    assert records == {path: path.stat().st_mtime_ns for path in Path("run/batches").rglob("*.json")}
     status = cli("status", "run", "--json").json
     assert (status["cells"], status["done"], status["waiting"], status["owner"]) == (48, 48, 0, None)
     assert status["passed"] + status["failed"] == 48 and sum(status["reasons"].values()) == status["failed"]
@@ -51,13 +55,34 @@ def test_a_study_is_made_named_and_resumed(cli, study):
 
 def test_what_is_waiting_and_who_works_on_it_is_told(cli, study):
     assert cli("run", study, "--out", "run", "--set", "observers=[]").code == 0
-    next(Path("run/batches").iterdir()).unlink()
+    next(Path("run/batches").rglob("*.json")).unlink()
     owner = {"host": socket.gethostname(), "process": os.getpid(), "since": "now"}
     Path("run/lock.json").write_text(json.dumps(owner))
     told = cli("status", "run").err
-    assert "44 of 48 cells done" in told and f"4 waiting, about 0 s of computing; process {os.getpid()} on" in told
+    assert "44 of 48 cells done" in told
+    assert f"0 running, 4 waiting, about 0 s of computing; process {os.getpid()} on" in told
     refused = cli("run", study, "--out", "run", "--set", "observers=[]")
     assert refused.code == 2 and "has worked on this run since now" in refused.err
+
+
+def test_analyses_are_written_as_tables(cli, study):
+    command = ("run", study, "--out", "run", "--set", TWO, "recipes=[{name: fast, set: {steps: 40}}]")
+    chosen = "analyses=[recognition, accuracy, confusion, consistency, idiosyncrasy, merit, seeds]"
+    ended = cli(*command, "stimuli.labels=labels.csv", chosen)
+    assert ended.code == 0
+    tables = {path.stem: pd.read_csv(path) for path in Path("run/analyses").iterdir()}
+    assert set(tables) == {"recognition", "accuracy", "confusion", "merit", "seeds"}
+    for lacking in ("consistency", "idiosyncrasy"):  # they take more observers
+        assert f"analysis {lacking}: " in ended.err and cli("analyze", lacking, "run").code == 2
+    for name, table in tables.items():
+        given = pd.DataFrame(cli("analyze", name, "run", "--json").json["rows"])
+        pd.testing.assert_frame_equal(table, pd.read_csv(StringIO(given.to_csv(index=False))))
+
+
+def test_an_analysis_that_cannot_be_made_is_said_and_stops_nothing(cli, study):
+    ended = cli("run", study, "--out", "run", *SMALL, "seeds=0", "analyses=[seeds, recognition]")
+    assert ended.code == 0 and ended.err.count("analysis ") == 1 and "analysis seeds: " in ended.err
+    assert not Path("run/analyses/seeds.csv").exists()
 
 
 def test_a_plan_costs_nothing(cli, study):
@@ -111,9 +136,127 @@ def test_a_refused_run_leaves_the_study_as_it_is(cli, study):
     Path("run/lock.json").write_text(json.dumps(owner))
     assert "has worked on this run since now" in cli(*run, "recipes=adam").err
     Path("run/lock.json").unlink()
-    refused = cli(*run, "recipes=adam")
+    refused = cli(*run, "criterion.quantile=0.99")
     assert refused.code == 2 and "holds another study" in refused.err
     assert Path("run/study.yaml").read_bytes() == before
+
+
+OUTPUT_ONLY = "models=[{source: nets.py:made:talking, stages: output}]"
+TWO = "models=[{source: nets.py:net, stages: '1'}, {source: nets.py:made:talking, stages: output}]"
+SMALL = ("--set", "observers=[]", TWO, "recipes=[{name: fast, set: {steps: 8}}]")
+"""A command for 16 cells that soon end."""
+
+
+def rows(name):
+    return pd.read_csv(f"run/tables/{name}.csv", dtype=str).fillna("")
+
+
+def written():
+    return {path for path in Path("run").rglob("*") if path.suffix in (".png", ".json")}
+
+
+def test_other_recipes_seeds_and_stages_make_cells_beside_the_old_ones(cli, study):
+    command = ("run", study, "--out", "run", *SMALL, "stimuli.labels=labels.csv")
+    assert cli(*command).code == 0
+    first, answers, files = rows("matches"), rows("responses"), written()
+    assert cli(*command, "recipes=[{name: fast, set: {steps: 9}}]", "seeds=[1, 2]", OUTPUT_ONLY).code == 0
+    assert files < written()
+    other = rows("matches")
+    assert set(other.recipe) == {"fast steps=9"} and set(other.seed) == {"1", "2"} and len(other) == 8
+    assert set(rows("responses").recipe) == {"", "fast steps=9"} and set(rows("responses").stage) == {
+        "natural",
+        "output",
+    }
+    status = cli("status", "run", "--json").json
+    assert (status["cells"], status["done"]) == (8, 8)
+    back = cli(*command)
+    assert "16 cells are there already" in back.err
+    pd.testing.assert_frame_equal(rows("matches"), first)
+    pd.testing.assert_frame_equal(rows("responses"), answers)
+
+
+def test_clean_lists_what_the_study_does_not_refer_to_and_deletes_it_when_told(cli, study):
+    command = ("run", study, "--out", "run", *SMALL, "stimuli.labels=labels.csv")
+    assert cli(*command).code == 0
+    before = written()
+    assert cli(*command, "recipes=[{name: fast, set: {steps: 9}}]").code == 0
+    tables = {name: rows(name) for name in ("matches", "responses")}
+    left = Path("run/metamers/net/left.png")
+    left.write_bytes(b"")
+    (Path("run") / ".half.tmp").write_bytes(b"")
+    listed = cli("clean", "run", "--json").json
+    old = {path for path in before if "/metamers/" in str(path)}
+    records = {Path("run") / name for name in listed["files"] if name.startswith("batches")}
+    assert len(old) == 16 and old <= {Path("run") / name for name in listed["files"]}
+    assert len(records) == 4 and len(listed["files"]) == 20 and not listed["deleted"]
+    for path in (left, Path("run/.half.tmp")):  # younger, they may be of a process that lives
+        os.utime(path, (0, 0))
+    told = cli("clean", "run", "--yes")
+    assert told.code == 0 and "22 files" in told.err and "deleted" in told.err and not left.exists()
+    assert not any(path.exists() for path in old | records)
+    for name, table in tables.items():
+        pd.testing.assert_frame_equal(rows(name), table)
+    assert cli("clean", "run", "--json").json["files"] == []
+    assert cli("verify", "run").code == 0
+    again = cli(*command)
+    assert again.code == 0 and "already" not in again.err and before <= written()
+
+
+def test_clean_leaves_what_people_answered(cli, study):
+    command = ("run", study, "--out", "run", *SMALL)
+    assert cli(*command).code == 0
+    cell = rows("matches").cell[0]
+    row = {"cell": cell, "model": "net", "stage": "1", "recipe": "fast steps=8", "seed": 0, "observer_kind": "human"}
+    record = Path("run/responses/human.json")
+    record.write_text(json.dumps({"id": "human", "responses": [row]}))
+    assert cli(*command, "recipes=adam").code == 0 and cli("clean", "run", "--yes").code == 0
+    assert json.loads(record.read_text())["responses"] == [row]
+    assert cell not in set(rows("responses").cell)
+
+
+def test_another_model_of_the_same_name_is_refused(cli, study):
+    plain = yaml.safe_load(Path(study).read_text()) | {"models": ["nets.py:net"], "observers": [], "stages": "1"}
+    Path(study).write_text(yaml.safe_dump(plain))
+    assert cli("run", study, "--out", "run").code == 0
+    nets = Path("nets.py").read_text()
+    Path("nets.py").write_text(nets.replace("torch.manual_seed(0)", "torch.manual_seed(5)"))
+    refused = cli("run", study, "--out", "run")
+    assert refused.code == 2 and "holds another study (its models net weights_hash is" in refused.err
+    assert cli("run", study, "--out", "run", "--set", "models=nets.py:made:talking").code == 0
+    refused = cli("run", study, "--out", "run")
+    assert refused.code == 2 and "holds cells of another model 'net'" in refused.err
+    assert cli("clean", "run", "--yes").code == 0
+    assert cli("run", study, "--out", "run").code == 0
+
+
+def test_stimuli_that_changed_are_named_and_refused_unless_told(cli, study, images):
+    command = ("run", study, "--out", "run", *SMALL)
+    assert cli(*command).code == 0
+    before = rows("matches")
+    first, second, *_ = sorted(images.rglob("*.png"))
+    second.unlink()
+    second.write_bytes(first.read_bytes())
+    (images / "0" / "new.png").write_bytes(first.read_bytes())
+    refused = cli(*command)
+    assert refused.code == 2 and refused.err.count("\n") == 1
+    name = second.relative_to(images).as_posix()
+    assert f"'{name}' has changed" in refused.err and "'0/new.png' is new" in refused.err and "--anew" in refused.err
+    pd.testing.assert_frame_equal(rows("matches"), before)
+    told = cli(*command, "--anew")
+    assert told.code == 0 and "is deleted" in told.err and len(rows("matches")) == 5 * 4
+    assert cli("verify", "run").code == 0
+    kept = cli(*command, "--anew")
+    assert kept.code == 0 and "20 cells are there already" in kept.err
+
+
+@pytest.mark.parametrize("version", [None, 1, 99])
+def test_a_run_in_another_format_is_not_read(cli, study, version):
+    assert cli("run", study, "--out", "run", *SMALL, "models=nets.py:net", "stages=1").code == 0
+    held = yaml.safe_load(Path("run/study.yaml").read_text())
+    Path("run/study.yaml").write_text(yaml.safe_dump({**held, "format": version}))
+    for command in (("status", "run"), ("report", "run"), ("run", study, "--out", "run")):
+        ended = cli(*command)
+        assert ended.code == 2 and f"in format {version}, not 2" in ended.err
 
 
 def test_a_folder_with_nothing_but_the_lock_of_a_killed_run_is_free(cli, study):

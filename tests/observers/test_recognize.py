@@ -96,7 +96,7 @@ def test_only_what_is_new_is_asked(tmp_path):
     images = stimuli()
     store = run(tmp_path / "run", [net], images, stages=("0",))
     recognize(store, net)
-    first = next((store.folder / "batches").glob("*.json"))
+    first = next((store.folder / "batches").rglob("*.json"))
     record = first.read_bytes()
     first.unlink()
     n_left = len([cell for batch in store.batches() for cell in batch["cells"]])

@@ -17,6 +17,8 @@ from metamers.report import write_report
 from metamers.store import slug
 
 MEASURES = ("pearson_r", "spearman_rho", "snr_db")
+WEIGHTS = "3fa9" * 16
+RECIPE = {"name": "fast", "optimizer": "adam", "learning_rate": 0.02, "steps": 1600, "start": {"kind": "noise"}}
 LABELS = ("anchor", "cat", "cup", "star")
 KEYS = ("cell", "model", "stage", "recipe", "reference", "seed")
 MATCHES = (
@@ -87,7 +89,7 @@ def _write_run(
                 | {"label": labels[r % len(labels)]}
                 for r, name in enumerate(names)
             ]
-            _dump(folder / "batches" / f"{slug(model)}-{slug(stage)}.json", _batch(model, stage, group))
+            _dump(folder / "batches" / slug(model) / slug(stage) / "first.json", _batch(model, stage, group))
             cells += group
     nulls = [_null(model, stage, s) for model in models for s, stage in enumerate(stages)] if null else []
     for record in nulls:
@@ -197,7 +199,8 @@ def _batch(model: str, stage: str, cells: list[dict[str, Any]]) -> dict[str, Any
         "metamers": "0.1.0",
         "platform": "Linux-x86_64",
     }
-    identity = {"id": f"{slug(model)}-{slug(stage)}", "model": model, "stage": stage, "recipe": "fast"}
+    identity = {"id": "first", "model": model, "stage": stage, "recipe": "fast", "seed": 0}
+    identity |= {"weights_hash": WEIGHTS, "settings": RECIPE}
     return identity | {"versions": versions, "device": "cpu", "seconds": 12.5, "cells": cells}
 
 
@@ -265,26 +268,18 @@ def _answer(observer: str, label: str, correct: bool, labels: Sequence[str]) -> 
 
 def _study(models: Sequence[str], stages: Sequence[str], names: list[str]) -> dict[str, Any]:
     return {
-        "metamers": "0.1.0",
+        **{"format": 2, "metamers": "0.1.0"},
         "command": "metamers demo --out runs/demo",
         "models": [
             {
-                **{"name": name, "spec": f"bundled:{name}", "weights": None, "weights_hash": "3fa9" * 16},
+                **{"name": name, "spec": f"bundled:{name}", "weights": None, "weights_hash": WEIGHTS},
                 **{"stages": list(stages), "input_size": [32, 32], "classes": list(LABELS)},
             }
             for name in models
         ],
         "stimuli": {"spec": "bundled:pictograms?split=test", "n": len(names), "hash": "a1b2" * 16},
         "null_stimuli": {"spec": "bundled:pictograms?split=test&n=800&seed=1", "n": 800, "hash": "c3d4" * 16},
-        "recipes": [
-            {
-                "name": "fast",
-                "optimizer": "adam",
-                "learning_rate": 0.02,
-                "steps": 1600,
-                "start": {"kind": "noise"},
-            }
-        ],
+        "recipes": [RECIPE],
         "seeds": [0],
         "criterion": "pearson_r > null max & snr_db > null max & spearman_rho > null max & same decision",
         "batch_size": 16,

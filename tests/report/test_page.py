@@ -254,7 +254,7 @@ def test_names_are_escaped(make_run: MakeRun) -> None:
 def test_file_names_are_quoted_in_links(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "MAX_EMBEDDED", 0)
     run = make_run("quoted", models=["m"], stages=["a"], references=1)
-    record = run / "batches" / "m-a.json"
+    record = run / "batches" / "m" / "a" / "first.json"
     batch = json.loads(record.read_text())
     odd = run / "references" / "50% #1?.png"
     shutil.copy(run / batch["cells"][0]["reference_file"], odd)
@@ -265,7 +265,7 @@ def test_file_names_are_quoted_in_links(make_run: MakeRun, monkeypatch: pytest.M
 
 def test_file_outside_the_run_is_refused(make_run: MakeRun) -> None:
     run = make_run("outside", models=["m"], stages=["a"], references=1)
-    record = run / "batches" / "m-a.json"
+    record = run / "batches" / "m" / "a" / "first.json"
     batch = json.loads(record.read_text())
     batch["cells"][0]["file"] = "../../etc/passwd"
     record.write_text(json.dumps(batch))
@@ -306,10 +306,12 @@ def test_missing_pictures_are_counted(make_run: MakeRun) -> None:
 
 def test_several_seeds_have_their_own_rows(make_run: MakeRun) -> None:
     run = make_run("seeds", models=["m"], stages=["a"], references=2, responses=False)
-    record = run / "batches" / "m-a.json"
+    record = run / "batches" / "m" / "a" / "first.json"
     batch = json.loads(record.read_text())
     again = [cell | {"seed": 1, "cell": cell["cell"].replace("/s0", "/s1")} for cell in batch["cells"]]
-    (run / "batches" / "m-a-1.json").write_text(json.dumps(batch | {"cells": again}))
+    record.with_name("second.json").write_text(json.dumps(batch | {"cells": again, "seed": 1}))
+    study = yaml.safe_load((run / "study.yaml").read_text(encoding="utf-8"))
+    (run / "study.yaml").write_text(yaml.safe_dump(study | {"seeds": [0, 1]}), encoding="utf-8")
     text = page_of(run)[1].text
     assert text.count("fast, seed 0") == text.count("fast, seed 1") == 2
 

@@ -12,7 +12,15 @@ from metamers.errors import MetamersError
 from metamers.store import Cell, Store, matches, read_table, slug, write_whole
 from metamers.store.tables import build_tables
 
-STUDY = {"models": [{"name": "m"}], "recipe": {"name": "fast"}, "seeds": [0]}
+RECIPE = {"name": "fast", "steps": 5}
+STUDY = {
+    "models": [{"name": "m", "weights_hash": "ab", "stages": ["s"]}],
+    **{"recipes": [RECIPE], "seeds": [0], "stimuli": {"spec": "images", "hash": "cd"}},
+}
+BATCH = {
+    **{"id": "b", "model": "m", "stage": "s", "recipe": "fast", "seed": 0, "weights_hash": "ab"},
+    "settings": RECIPE,
+}
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
@@ -79,7 +87,7 @@ def test_tables_keep_digits_as_text_and_gaps_as_gaps(tmp_path):
     store = Store(tmp_path / "run")
     store.begin(STUDY)
     cell = {"cell": "m/s/fast/00001/s0", "reference": "00001", "label": "3", "seed": 0, "same_class": None}
-    store.commit({"id": "b", "cells": [{**cell, "pearson_r": 0.5, "verdict": "no null"}]}, {})
+    store.commit({**BATCH, "cells": [{**cell, "pearson_r": 0.5, "verdict": "no null"}]}, {})
     built = build_tables(store)["matches"]
     read = read_table(store, "matches")
     pd.testing.assert_frame_equal(built, read)
@@ -94,7 +102,7 @@ def test_any_name_survives_the_table(tmp_path):
     store = Store(tmp_path / "run")
     store.begin(STUDY)
     cells = [{"cell": str(i), "reference": name, "label": name, "snr_db": 1.0} for i, name in enumerate(names)]
-    store.commit({"id": "b", "cells": cells}, {})
+    store.commit({**BATCH, "cells": cells}, {})
     built = build_tables(store)["matches"]
     read = read_table(store, "matches")
     pd.testing.assert_frame_equal(built, read)
@@ -104,6 +112,6 @@ def test_any_name_survives_the_table(tmp_path):
 def test_a_record_that_cannot_be_read_is_one_clear_line(tmp_path):
     store = Store(tmp_path / "run")
     store.begin(STUDY)
-    (tmp_path / "run" / "batches" / "b.json").mkdir(parents=True)
+    store.batch_path("m", "s", "b").mkdir(parents=True)
     with pytest.raises(MetamersError, match=r"b\.json: cannot be read \(Is a directory\)"):
-        store.batches()
+        list(store.batches())

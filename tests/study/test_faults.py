@@ -90,8 +90,21 @@ def assert_whole(run, before):
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+def wait_for_batches(process, run, n):
+    """Until a run of eight batches has begun and has so many, and both of its workers live."""
+    while not (run / "study.yaml").is_file() or len(batches(run)) < n or len(workers_of(process)) < 2:
+        assert process.poll() is None
+        time.sleep(0.02)
+
+
+def workers_of(process):
+    psutil = pytest.importorskip("psutil")
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
 def batches(run):
-    return {path: path.stat().st_mtime_ns for path in (run / "batches").glob("*.json")}
+    return {path: path.stat().st_mtime_ns for path in (run / "batches").rglob("*.json")}
 
 
 @pytest.mark.parametrize("number", range(20))
@@ -110,23 +123,35 @@ def test_the_main_process_is_killed(unbroken, number):
 
 @pytest.mark.parametrize("number", range(10))
 def test_a_worker_is_killed(unbroken, number):
-    psutil = pytest.importorskip("psutil")
     pytest.importorskip("distributed")
-    folder, seconds = unbroken
+    folder, _ = unbroken
     run = folder / f"worker{number}"
     process = start(folder, run.name, *DASK)
-    time.sleep(random.Random(number).uniform(seconds, 3 * seconds))
-    if process.poll() is None:
-        found = [
-            p for p in psutil.Process(process.pid).children(recursive=True) if "spawn_main" in " ".join(p.cmdline())
-        ]
-        for killed in found[:1]:
-            killed.send_signal(signal.SIGKILL)
+    wait_for_batches(process, run, random.Random(number).randrange(8))
+    workers_of(process)[0].send_signal(signal.SIGKILL)
     before = batches(run)
     end(process)
     end(start(folder, run.name))
     assert_whole(run, before)
     pd.testing.assert_frame_equal(matches(run), matches(folder / "unbroken"))
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_main_process_is_killed_while_workers_work(unbroken, number):
+    psutil = pytest.importorskip("psutil")
+    pytest.importorskip("distributed")
+    folder, _ = unbroken
+    run = folder / f"orphans{number}"
+    process = start(folder, run.name, *DASK)
+    wait_for_batches(process, run, 2 * number)
+    workers = workers_of(process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = batches(run)
+    end(start(folder, run.name))
+    assert_whole(run, before)
+    pd.testing.assert_frame_equal(matches(run), matches(folder / "unbroken"))
+    assert not psutil.wait_procs(workers, timeout=60)[1]
 
 
 def test_cells_that_kill_their_workers_are_errors_and_the_others_are_made(unbroken):

@@ -165,16 +165,9 @@ def idiosyncrasy(
 def seeds(run: Path, /, *runs: Path, json: Json = False) -> int:
     """How different the metamers of one reference from several seeds are, in pixels and to the observers."""
 
-    def tables(results: "Results") -> "pd.DataFrame":
-        from metamers.analysis import seed_agreement, seed_distances
+    from metamers.study.analyses import seeds as of_seeds
 
-        distances = seed_distances(_signals(results))
-        if results.responses.empty:
-            return distances
-        agreement = seed_agreement(_responses(results)).drop(columns=["n_references", "n_pairs"])
-        return distances.merge(agreement, on=["model", "stage"], how="left")
-
-    return _each((run, *runs), json, tables)
+    return _each((run, *runs), json, lambda r: of_seeds(r, say_note))
 
 
 @analyze.command
@@ -247,18 +240,9 @@ def _read(runs: tuple[Path, ...]) -> "list[Results]":
 
 
 def _responses(results: "Results") -> "pd.DataFrame":
-    """The responses to the natural stimuli and to metamers that did not fail."""
-    table = results.responses
-    if table.empty:
-        raise MetamersError(f"{results.store.folder}: holds no responses; let observers see it: metamers recognize")
-    table = table[~table["cell"].isin(results.failed)]
-    # A model sees a reference once for each input size of the generating models; once is enough.
-    seen = ["cell", "stage", "observer", "participant"]
-    table = table[~((table["stage"] == "natural") & (table["observer_kind"] == "model") & table.duplicated(seen))]
-    scored = table.groupby("observer", sort=False)["correct"].count()
-    for name in scored.index[scored == 0]:
-        say_note(f"no response of {name} in {results.name} is scored: its labels are not those of the stimuli")
-    return table
+    from metamers.study.analyses import scored_responses
+
+    return scored_responses(results, say_note)
 
 
 def _each(runs: tuple[Path, ...], json: bool, table_of: Callable[["Results"], "pd.DataFrame"]) -> int:
@@ -309,36 +293,12 @@ def _anova(table: "pd.DataFrame", between: str | None, permutations: int) -> "pd
 
 
 def _merits(runs: tuple[Path, ...], observers: str, resamples: int) -> "pd.DataFrame":
-    from metamers.analysis import compare_runs
-    from metamers.store import chances
+    from metamers.study.analyses import merits
 
     results = _read(runs)
     if len({str(r.store.folder) for r in results}) < len(results):
         raise MetamersError("a run is named twice; name each once")
-    return compare_runs(
-        {str(r.store.folder): _responses(r) for r in results},
-        stages={str(r.store.folder): r.stages for r in results},
-        chance={str(r.store.folder): chances(r.store) for r in results},
-        observer_kind=observers,
-        n_resamples=resamples,
-    )
-
-
-def _signals(results: "Results") -> "pd.DataFrame":
-    """Metamers and their references as written: images in [0, 1], sounds in [-1, 1]."""
-    import pandas as pd
-
-    from metamers.stimuli.written import read_signals
-
-    keys, failed = ["model", "stage", "recipe", "reference", "seed"], results.failed
-    made = [
-        {key: cell[key] for key in keys}
-        | {"signal": read_signals([results.store.path(cell["file"])])[0].numpy()}
-        | {"reference_signal": read_signals([results.store.path(cell["reference_file"])])[0].numpy()}
-        for cell in results.cells
-        if cell["file"] and cell["cell"] not in failed
-    ]
-    return pd.DataFrame(made, columns=[*keys, "signal", "reference_signal"])
+    return merits(results, observers, resamples, say_note)
 
 
 def _csv(path: Path) -> "pd.DataFrame":

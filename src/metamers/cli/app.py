@@ -8,6 +8,7 @@ from cyclopts import App, CycloptsError
 from metamers import __version__
 from metamers.cli.analyze import analyze
 from metamers.cli.attack import attack
+from metamers.cli.clean import clean
 from metamers.cli.demo import demo
 from metamers.cli.import_responses import import_responses
 from metamers.cli.inspect import models, stages
@@ -41,6 +42,7 @@ COMMANDS = (
         recognize,
         run,
         status,
+        clean,
         schema,
         import_responses,
         verify,

@@ -204,8 +204,9 @@ def _finish(found: "list[tuple[Record, pd.DataFrame]]", folder: Path, store: "St
     write_figure(folder, "curve", title, partial(robustness_figure, table))
     if store is not None:
         summary["run"] = str(store.folder)
-        for entry, of_one in found:
-            store_robustness(store, entry, of_one)
+        with store.locked(say_note):
+            for entry, of_one in found:
+                store_robustness(store, entry, of_one)
     write_json(folder / _FILES["record"], summary)
     for note in dict.fromkeys(note for entry in entries for note in entry["notes"]):
         say_note(note)

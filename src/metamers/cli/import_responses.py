@@ -57,12 +57,12 @@ def import_responses(
     if not files:
         raise MetamersError("no file of responses is named; give at least one CSV file after the run")
     store, fields = Store.open(run), None if columns is None else _fields(columns)
-    known = {record["id"]: record for record in store.responses()}
-    records = import_responses(
-        store, files, columns=fields, rt_unit=rt_unit, space=label_space(labels) if labels else None, replace=replace
-    )
-    _say_replaced(store, known.values())
-    table = build_tables(store)["responses"]
+    space = label_space(labels) if labels else None
+    with store.locked(say_note):
+        known = {record["id"]: record for record in store.responses()}
+        records = import_responses(store, files, columns=fields, rt_unit=rt_unit, space=space, replace=replace)
+        _say_replaced(store, known.values())
+        table = build_tables(store)["responses"]
     page = None
     if report:
         from metamers.report import write_report

@@ -126,17 +126,18 @@ def make(
     tasks = [ModelTask(loaded, images, representations)]
     with progress() as update:
         store = run_local(out, tasks, settings, command=command_line(), progress=update, say=say_note)
-        if loaded.has_decision:
-            recognize(store, loaded)
-        build_tables(store)
+        with store.locked(say_note):
+            if loaded.has_decision:
+                recognize(store, loaded)
+            build_tables(store)
     return finish(store, report=report, strict=strict, json=json)
 
 
-def finish(store: "Store", *, report: bool, strict: bool, json: bool) -> int:
-    """Write the page, say what came out, and give the exit code."""
+def finish(store: "Store", *, report: bool, strict: bool, json: bool, event: str | None = None) -> int:
+    """Write the page, say what came out, and give the exit code; `event` names it among others."""
     summary = summarized(store, report=report)
     if json:
-        give_json(summary)
+        give_json(({"event": event} if event else {}) | summary)
     else:
         say_summary(summary)
     return exit_code(summary, strict)

@@ -80,14 +80,15 @@ def recognize(
     for observer in observers.values():
         _say_outdated(store, observer, chosen)
     _say_own_labels(store, {name: observer.space.name for name, observer in observers.items()})
-    with progress() as update:
+    with progress() as update, store.locked(say_note):
         if "untrained" in chosen:
             run_untrained(store, command=command_line(), device=device, progress=update)
         new = {
             name: recognize(store, observer, controls=chosen, progress=_named(update, name))
             for name, observer in observers.items()
         }
-    return _finish(store, build_tables(store), new, report=report, json=json)
+        tables = build_tables(store)
+    return _finish(store, tables, new, report=report, json=json)
 
 
 def _say_own_labels(store: "Store", labels: Mapping[str, str]) -> None:

@@ -1,7 +1,9 @@
 """`metamers run` and `metamers schema`."""
 
+import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 class Workers:
     """Who does the work, of `--runner dask`."""
 
-    workers: Annotated[Count, Parameter(help="dask: how many workers, each with its share of the cores.")] = 2
+    workers: Annotated[Count, Parameter(help="dask: how many workers, each with its share of the cores, or a GPU.")] = 2
+    share_gpus: Annotated[bool, Parameter(negative="", help="dask: let several workers use one GPU.")] = False
     address: Annotated[str | None, Parameter(help="dask: of a scheduler that runs, as tcp://host:8786.")] = None
     slurm: Annotated[str | None, Parameter(help="dask: a partition of SLURM; each worker is a job.")] = None
     cores: Annotated[Count, Parameter(help="slurm: CPU cores of a job.")] = 4
@@ -43,13 +46,16 @@ def run(
     plan: Annotated[bool, Parameter(negative="")] = False,
     runner: Literal["local", "dask"] = "local",
     workers: Workers | None = None,
+    anew: Annotated[bool, Parameter(negative="")] = False,
     set_: Annotated[list[str] | None, Several, Parameter(name="--set")] = None,
     strict: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> int:
     """Run a study: make the metamers of its models, verify them, let its observers name them, show it all on a page.
 
-    An interrupted run is resumed by the same command.
+    An interrupted run is resumed by the same command. Other models, stages, recipes and seeds than before make cells
+    beside the old ones. --json gives a line for each batch as it is done ("event": "batch") and one at the end
+    ("finished").
 
     Parameters
     ----------
@@ -62,6 +68,8 @@ def run(
     runner
         local: this process. dask: workers on this machine, of a running scheduler, or as jobs of SLURM (extras: dask,
         slurm).
+    anew
+        Where the stimuli have changed since the run began, delete what was made of the old ones and begin again.
     set_
         Change the study: KEY=VALUE, e.g. batch_size=32 device=cuda stimuli.limit=10.
     strict
@@ -82,8 +90,16 @@ def run(
     Store(out).require_free()
     resolved = resolve(config)
     with progress() as update, _runner(runner, workers or Workers(), config) as chosen:
-        store = run_study(config, resolved, out, runner=chosen, command=command_line(), progress=update, say=say_note)
-    return finish(store, report=config.report, strict=strict, json=json)
+        store = run_study(
+            *(config, resolved, out),
+            runner=chosen,
+            anew=anew,
+            command=command_line(),
+            progress=update,
+            on_event=give_json if json else lambda event: None,
+            say=say_note,
+        )
+    return finish(store, report=config.report, strict=strict, json=json, event="finished")
 
 
 @contextmanager
@@ -92,22 +108,25 @@ def _runner(name: str, given: Workers, config: "StudyConfig") -> "Iterator[Runne
 
     if name == "local":
         if given != Workers():
-            raise MetamersError("--workers, --address and --slurm are for --runner dask; add that")
+            raise MetamersError("--workers and what goes with them are for --runner dask; add that")
         yield make_here
         return
-    from metamers.study.clusters import Slurm, workers
+    from metamers.study.clusters import Slurm, require_gpus, workers
     from metamers.study.dask_runner import DaskRunner
 
     slurm = None
     if given.slurm is not None and given.address is not None:
         raise MetamersError("--address and --slurm are two kinds of workers; leave one out")
-    if given.slurm is None and replace(given, workers=2, address=None) != Workers():
+    if given.slurm is None and replace(given, workers=2, address=None, share_gpus=False) != Workers():
         raise MetamersError("--cores, --memory, --gpus and --walltime are of jobs; add --slurm PARTITION")
     if given.slurm is not None:
         slurm = Slurm(given.slurm, given.cores, given.memory, given.gpus, given.walltime)
+    if given.address is None and slurm is None:
+        require_gpus(config.device, given.workers, given.share_gpus)
     with workers(given.workers, given.address, slurm) as client:
         found = client.scheduler_info(n_workers=-1)
-        say_note(f"{len(found['workers'])} workers of {found['address']}")
+        dashboard = f"; dashboard: {client.dashboard_link}" if find_spec("bokeh") else ""
+        say_note(f"{len(found['workers'])} workers of {found['address']}{dashboard}")
         yield DaskRunner(client, config)
 
 
@@ -122,8 +141,10 @@ def schema() -> int:
 def _plan(study: "Study", json: bool) -> int:
     from metamers.study.estimate import estimate
 
+    begun = time.perf_counter()
     found = [estimate(task, study.settings) for task in study.tasks]
     totals: dict[str, Any] = {
+        "measured_seconds": time.perf_counter() - begun,
         **{"cells": sum(each.cells for each in found), "seconds": sum(each.seconds for each in found)},
         "memory_bytes": max(each.memory_bytes for each in found),
         "disk_bytes": sum(each.disk_bytes for each in found),

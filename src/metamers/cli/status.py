@@ -30,8 +30,8 @@ def status(run: Path, /, *, json: Json = False) -> int:
     for reason, count in found["reasons"].items():
         say(f"  {count:,}: {reason}")
     left = "unknown" if found["seconds_left"] is None else duration(found["seconds_left"])
-    if found["waiting"]:
+    if found["waiting"] or found["running"]:
         owner = found["owner"]
         working = f"process {owner['process']} on {owner['host']} works on it" if owner else "nobody works on it"
-        say(f"{found['waiting']:,} waiting, about {left} of computing; {working}")
+        say(f"{found['running']:,} running, {found['waiting']:,} waiting, about {left} of computing; {working}")
     return 0

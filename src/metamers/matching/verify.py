@@ -58,7 +58,7 @@ def verify(
     Raises MetamersError where there is no run, a record is damaged, or a model's weights are no longer the same.
     """
     store = Store.open(run)
-    batches = store.batches()
+    batches = list(store.batches())
     if not batches:
         raise MetamersError(f"{run}: no finished batch to verify; run the command that makes it again, it resumes")
     by_name = _models(store.study(), {model.name: model for model in models}, device)

@@ -48,7 +48,9 @@ def shown(store: Store, controls: Collection[str] = ()) -> list[Record]:
 
 
 def _written(store: Store) -> list[Record]:
-    return [cell for batch in store.batches() for cell in batch["cells"] if cell["file"] is not None]
+    fields = (*_FIELDS, "reference_file", "reference_sha256")  # without the traces, which are long
+    cells = (cell for batch in store.batches() for cell in batch["cells"] if cell["file"] is not None)
+    return [{field: cell.get(field) for field in fields} for cell in cells]
 
 
 def _reference(cell: Record) -> Record:

@@ -57,7 +57,7 @@ class Results:
 def read_results(folder: Path) -> Results:
     """Raises MetamersError where there is no run, or a damaged one."""
     store = Store.open(folder)
-    study, batches = store.study(), store.batches()
+    study, batches = store.study(), list(store.batches())
     # A batch that was cut anew holds cells of an older one; the later record counts.
     cells = list({cell["cell"]: dict.fromkeys(_FIELDS) | cell for batch in batches for cell in batch["cells"]}.values())
     stages = _stages(study, cells)

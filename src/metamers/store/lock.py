@@ -12,17 +12,21 @@ from threading import Event, Thread
 from typing import Any
 
 from metamers.errors import MetamersError
-from metamers.store.files import clear_disk_errors
+from metamers.store.files import clear_disk_errors, write_json
 
 LOCK = "lock.json"
 STALE_SECONDS = 600.0
 """A lock that its owner has not touched for so long was left behind."""
 TOUCH_SECONDS = 30.0
 
+Tell = Callable[[int], None]
+"""Tells whoever asks for the owner how many cells it is making now."""
+
 
 @contextmanager
-def locked(folder: Path, say: Callable[[str], None] = lambda note: None) -> Iterator[None]:
-    """Own a run's folder. The lock is touched every 30 s, to show that its owner lives.
+def locked(folder: Path, say: Callable[[str], None] = lambda note: None) -> Iterator[Tell]:
+    """Own a run's folder. The lock is touched every 30 s, to show that its owner lives; what is given is called with
+    the number of cells that are being made.
 
     A lock whose owner has died is taken over, and that is said. Raises MetamersError where another process works on the
     run, naming it.
@@ -34,16 +38,16 @@ def locked(folder: Path, say: Callable[[str], None] = lambda note: None) -> Iter
     heart = Thread(target=_touch, args=(path, ended), daemon=True)
     heart.start()
     try:
-        yield
+        yield lambda running: _tell(path, {**own, "running": running})
     finally:
         ended.set()
         heart.join()
-        if _read(path) == own:
+        if _is_own(path, own):
             path.unlink(missing_ok=True)
 
 
 def owner(folder: Path) -> dict[str, Any] | None:
-    """Who works on a run: host, process and when it began; None where nobody does."""
+    """Who works on a run: host, process, when it began, how many cells are being made; None where nobody does."""
     path = folder / LOCK
     held = _read(path)
     return None if held is None or _is_stale(path, held) else held
@@ -55,10 +59,19 @@ def _touch(path: Path, ended: Event) -> None:
             os.utime(path)
 
 
+def _tell(path: Path, own: dict[str, Any]) -> None:
+    if _is_own(path, own):
+        write_json(path, own)
+
+
+def _is_own(path: Path, own: dict[str, Any]) -> bool:
+    return bool((_read(path) or {}).get("token") == own["token"])
+
+
 def _take(path: Path, say: Callable[[str], None]) -> dict[str, Any]:
     own = {
         **{"host": socket.gethostname(), "process": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S%z")},
-        "token": secrets.token_hex(8),
+        **{"running": 0, "token": secrets.token_hex(8)},
     }
     for _ in range(3):
         try:
@@ -106,12 +119,18 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _is_stale(path: Path, held: dict[str, Any]) -> bool:
     if held.get("host") == socket.gethostname() and not _lives(held.get("process")):
         return True
-    probe = path.with_name(f".{LOCK}.{secrets.token_hex(8)}.tmp")
     try:
-        probe.touch()  # by the clock of the disk, which machines share
-        return probe.stat().st_mtime - path.stat().st_mtime > STALE_SECONDS
+        return now(path.parent) - path.stat().st_mtime > STALE_SECONDS
     except OSError:  # gone, or a disk that can only be read
         return False
+
+
+def now(folder: Path) -> float:
+    """The time by the clock of the folder's disk, which machines share. Raises OSError where it cannot be written."""
+    probe = folder / f".{LOCK}.{secrets.token_hex(8)}.tmp"
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
     finally:
         with suppress(OSError):
             probe.unlink(missing_ok=True)

@@ -10,11 +10,12 @@ _VERDICTS = ("passed", "failed", "no null", "error")
 
 
 def progress_of(store: Store) -> dict[str, Any]:
-    """Counts of the cells of a run: `cells` in all, `done`, of each verdict, `waiting`; `reasons` (of how many cells
-    each); `seconds_left`, of one process at the speed of what is done; `owner`, who works on it."""
+    """Counts of the cells of a run: `cells` in all, `done`, of each verdict, `running`, `waiting`; `reasons` (of how
+    many cells each); `seconds_left`, of one process at the speed of what is done; `owner`, who works on it."""
     study = store.study()
     per_stage = study["stimuli"]["n"] * len(study["seeds"]) * len(study["recipes"])
     cells = per_stage * sum(len(model["stages"]) for model in study["models"])
+    working = owner(store.folder)
     verdicts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     seconds = 0.0
@@ -25,11 +26,12 @@ def progress_of(store: Store) -> dict[str, Any]:
             if cell["verdict"] in ("failed", "error"):
                 reasons[cell["reason"]] += 1
     done = verdicts.total()
+    running = min((working or {}).get("running", 0), cells - done)
     return {
         **{"run": str(store.folder), "cells": cells, "done": done},
         **{verdict.replace(" ", "_"): verdicts[verdict] for verdict in _VERDICTS},
-        "waiting": cells - done,
+        **{"running": running, "waiting": cells - done - running},
         "reasons": dict(reasons.most_common()),
         "seconds_left": (cells - done) * seconds / done if done else None,
-        "owner": owner(store.folder),
+        "owner": working,
     }

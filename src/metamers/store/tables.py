@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from metamers.store.files import write_whole
-from metamers.store.store import Store
+from metamers.store.store import Store, is_asked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,11 +49,14 @@ def build_tables(store: Store) -> dict[str, "pd.DataFrame"]:
     """Derive `matches`, `responses`, `controls`, `robustness` and `null` from the records and write them as CSV under
     `tables/`.
 
-    Responses to controls (start noise, metamers of untrained models) stand in `controls` alone.
+    Responses to controls (start noise, metamers of untrained models) stand in `controls` alone; those to cells that are
+    no longer of the study, nowhere.
     """
-    answers = [row for record in store.responses() for row in record["responses"]]
+    study = store.study()
+    answers = [row for record in store.responses() for row in record["responses"] if is_asked(row, study)]
+    cells = (cell for batch in store.batches() for cell in batch["cells"])
     tables = {
-        "matches": matches([cell for batch in store.batches() for cell in batch["cells"]]),
+        "matches": matches([{column: cell.get(column) for column in MATCHES} for cell in cells]),
         "responses": _table([row for row in answers if not row.get("control")], RESPONSES),
         "controls": _table([row for row in answers if row.get("control")], CONTROLS),
         "robustness": robustness(store),

@@ -54,17 +54,32 @@ def workers(n: int, address: str | None = None, slurm: Slurm | None = None) -> "
 
 
 def local_cluster(n: int) -> Any:
-    """`n` worker processes of this machine, which share its cores."""
+    """`n` worker processes of this machine, which share its cores. Raises MetamersError where one does not start."""
     from distributed import LocalCluster
 
     threads = str(max(1, (os.cpu_count() or 1) // n))
-    return LocalCluster(
-        n_workers=n,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        env={"OMP_NUM_THREADS": threads},
-    )
+    try:
+        return LocalCluster(
+            n_workers=n,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            env={"OMP_NUM_THREADS": threads},
+        )
+    except RuntimeError as error:
+        raise MetamersError(f"the {n} workers could not be started ({error}); try again, or with fewer") from error
+
+
+def require_gpus(device: str, n: int, share: bool) -> None:
+    """Raises MetamersError where `n` workers on the device `cuda` would share GPUs unasked."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if device.startswith("cuda") and not share and n > (gpus if device == "cuda" else 1):
+        raise MetamersError(
+            f"{n} workers on device {device!r} of this machine, which has {gpus} GPUs: one GPU is for one worker; "
+            "lower --workers, or add --share-gpus"
+        )
 
 
 def slurm_cluster(slurm: Slurm) -> Any:

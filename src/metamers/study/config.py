@@ -6,6 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Analysis = Literal["recognition", "accuracy", "confusion", "consistency", "idiosyncrasy", "merit", "seeds"]
 InputSize = Count | tuple[Count, Count]
 
 
@@ -22,6 +23,14 @@ def _named(value: Any) -> Any:
 def _listed(value: Any) -> Any:
     """A single entry is short for a list of one."""
     return value if isinstance(value, list | tuple) else [value]
+
+
+def _text(value: Any) -> Any:
+    """A stage may have a number for its name."""
+    return str(value) if type(value) is int else value
+
+
+Stages = Annotated[tuple[Annotated[str, BeforeValidator(_text)], ...], BeforeValidator(_listed), Field(min_length=1)]
 
 
 class _Part(BaseModel):
@@ -49,7 +58,7 @@ class ModelConfig(_Part):
     source: str
     weights: str | None = None
     input_size: InputSize | None = None
-    stages: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)] | None = None
+    stages: Stages | None = None
 
 
 class ObserverConfig(_Part):
@@ -102,7 +111,7 @@ class StudyConfig(_Part):
 
     preset: str | None = None
     models: Models
-    stages: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)] = ("all",)
+    stages: Stages = ("all",)
     objective: Literal["activation", "spatial_mean", "gram"] = "activation"
     stimuli: Stimuli
     null_stimuli: Stimuli | None = None
@@ -112,6 +121,7 @@ class StudyConfig(_Part):
     criterion: CriterionConfig = CriterionConfig()
     observers: Observers = ()
     controls: Annotated[tuple[Literal["start", "reference", "untrained"], ...], BeforeValidator(_listed)] = ()
+    analyses: Annotated[tuple[Analysis, ...], BeforeValidator(_listed)] = ()
     report: bool = True
     batch_size: Count = 16
     device: str = "cpu"

@@ -3,19 +3,23 @@
 Workers read the study's configuration, load a model once and keep it; what comes back from them is keys, not data.
 """
 
+import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import socket
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from metamers import __version__
 from metamers.errors import MetamersError
-from metamers.store import Store
+from metamers.store import Store, read_json
 from metamers.study.batches import synthesize_each
 from metamers.study.config import StudyConfig
-from metamers.study.local import Progress, work_in_all
 from metamers.study.making import add_references, make_batch, null_of
 from metamers.study.plan import Batch, ModelTask, Settings, cut_batches
 from metamers.study.resolve import Study, resolve
+from metamers.study.watch import Watch
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -26,10 +30,12 @@ POLL_SECONDS = 5.0
 
 
 class Place(NamedTuple):
-    """Which stage of which model of a study, in which run."""
+    """Which stage of which model of a study, in which run; and the folder that relative paths start from."""
 
     config: str
     token: str
+    version: str
+    here: str
     folder: str
     task: int
     representation: int
@@ -47,75 +53,80 @@ class DaskRunner:
         self.config = config.model_dump_json()
         self.token = secrets.token_hex(8)  # so that workers that live on read the study anew
 
-    def __call__(self, store: Store, tasks: Sequence[ModelTask], settings: Settings, progress: Progress) -> None:
+    def __call__(self, store: Store, tasks: Sequence[ModelTask], settings: Settings, watch: Watch) -> None:
         """See `metamers.study.local.Runner`."""
-        total, done, what = work_in_all(tasks, settings), 0, "null distributions"
-
-        def tick() -> None:
-            progress(done, total, what)
-
-        folder = str(store.folder.resolve())
+        paths = str(Path.cwd()), str(store.folder.resolve())
         for task in tasks:
             add_references(store, task, range(len(task.stimuli)))
         places = [
-            Place(self.config, self.token, folder, i, j)
+            Place(self.config, self.token, __version__, *paths, i, j)
             for i, task in enumerate(tasks)
             for j in range(len(task.representations))
         ]
         keys: dict[Place, str | None] = {}
-        for place, future in self._each(((place, (_null_key, place)) for place in places), tick):
+        for place, future in self._each(((place, (_null_key, place)) for place in places), watch):
             keys[place] = _result(future, tasks[place.task].model.name)
-            done = len(keys)
-            tick()
+            watch.finished("null distributions")
 
-        def batches() -> Iterator[tuple[Place, Batch]]:
+        def jobs() -> Iterator[tuple[tuple[Place, Batch], tuple[Any, ...]]]:
             for place in places:
-                task = tasks[place.task]
-                for batch in cut_batches(task, settings, keys[place], task.representations[place.representation]):
-                    yield place, batch
+                task, key = tasks[place.task], keys[place]
+                for batch in cut_batches(task, settings, key, task.representations[place.representation]):
+                    if _path(store, batch).is_file():
+                        watch.finished(_named(batch))
+                    else:
+                        yield (place, batch), (_make, place, key, batch.id)
 
-        waiting = [(place, batch) for place, batch in batches() if not store.has_batch(batch.id)]
-        done = total - len(waiting)
-        jobs = ((pair, (_make, pair[0], keys[pair[0]], pair[1].id)) for pair in waiting)
         deadly: list[tuple[Place, Batch]] = []
-        for (place, batch), future in self._each(jobs, tick):
+        for (place, batch), future in self._each(jobs(), watch, settings.batch_size):
             if _killed_its_workers(future):
                 deadly.append((place, batch))
                 continue
             _result(future, batch.task.model.name)
-            done, what = done + 1, f"{batch.task.model.name} {batch.representation.name}"
-            tick()
+            watch.finished(_named(batch), read_json(_path(store, batch)))
 
         for place, batch in deadly:  # when nothing else runs, as a dying worker makes all its tasks suspect
-            self._make_without_killers(place, keys[place], batch, tick)
-            done += 1
-            tick()
+            self._make_without_killers(place, keys[place], batch, watch)
+            watch.finished(_named(batch), read_json(_path(store, batch)))
 
-    def _make_without_killers(self, place: Place, key: str | None, batch: Batch, tick: Callable[[], None]) -> None:
+    def _make_without_killers(self, place: Place, key: str | None, batch: Batch, watch: Watch) -> None:
         alone = [(row, (_try, place, batch.recipe.name, batch.seed, row)) for row in batch.rows]
-        tried = [found for job in alone for found in self._each([job], tick)]
+        tried = [found for job in alone for found in self._each([job], watch)]
         killers = tuple(row for row, future in tried if _killed_its_workers(future))
-        for _, future in self._each([(batch, (_make, place, key, batch.id, killers))], tick):
+        for _, future in self._each([(batch, (_make, place, key, batch.id, killers))], watch, len(batch.rows)):
             _result(future, batch.task.model.name)
 
-    def _each(self, jobs: Iterable[tuple[Any, tuple[Any, ...]]], tick: Callable[[], None]) -> Iterator[Any]:
-        """Each job's label and its future once it is done; a job is a label, and a function with its arguments."""
+    def _each(
+        self, jobs: Iterable[tuple[Any, tuple[Any, ...]]], watch: Watch, cells: int = 0
+    ) -> Iterator[tuple[Any, "Future[Any]"]]:
+        """Each job's label and its future once it is done; a job is a label, and a function with its arguments. `cells`
+        are made by a job."""
         from distributed import wait
 
         left, pending = iter(jobs), dict[Any, Any]()
         while True:
-            room = AHEAD * max(1, len(self.client.scheduler_info(n_workers=-1)["workers"])) - len(pending)
+            workers = len(self.client.scheduler_info(n_workers=-1)["workers"])
+            room = AHEAD * max(1, workers) - len(pending)
             for _, (label, (function, *arguments)) in zip(range(room), left, strict=False):
                 pending[self.client.submit(function, *arguments, pure=False)] = label
             if not pending:
                 return
+            watch.running(cells * min(workers, len(pending)))
             try:
                 finished = wait(list(pending), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done
             except TimeoutError:
-                tick()
+                watch.at(0, f"{workers} workers" if workers else "waiting for workers")
                 continue
             for future in finished:
                 yield pending.pop(future), future
+
+
+def _path(store: Store, batch: Batch) -> Path:
+    return store.batch_path(batch.task.model.name, batch.representation.name, batch.id)
+
+
+def _named(batch: Batch) -> str:
+    return f"{batch.task.model.name} {batch.representation.name}"
 
 
 def _killed_its_workers(future: "Future[Any]") -> bool:
@@ -130,35 +141,62 @@ def _result(future: "Future[Any]", model: str) -> Any:
             f"work on {model} ends its workers, though no cell alone does; give them more memory, or the study a "
             "smaller batch_size and another --out"
         )
-    return future.result()
+    try:
+        return future.result()
+    except ImportError as error:
+        raise MetamersError(
+            f"a worker cannot import what the study needs ({error}); install it for the workers"
+        ) from error
 
 
 @lru_cache(maxsize=1)
-def _study(config: str, token: str) -> Study:
-    return resolve(StudyConfig.model_validate_json(config), check=False)
+def _loaded(config: str, token: str, version: str, here: str) -> Study:
+    """The study as a worker loads and keeps it."""
+    host = socket.gethostname()
+    if version != __version__:
+        raise MetamersError(
+            f"a worker on {host} has metamers {__version__}, not {version}; install the same everywhere"
+        )
+    try:
+        os.chdir(here)
+    except OSError as error:
+        raise MetamersError(
+            f"a worker on {host} has no folder {here}; run the study on a disk that workers share"
+        ) from error
+    study = StudyConfig.model_validate_json(config)
+    return resolve(study.model_copy(update={"device": own_device(study.device)}), check=False)
+
+
+def _study(place: Place) -> Study:
+    return _loaded(place.config, place.token, place.version, place.here)
+
+
+def own_device(device: str) -> str:
+    """The GPU of this worker, of those that its machine lets it see: the first worker's is the first."""
+    import torch
+    from distributed import get_worker
+
+    name, gpus = get_worker().name, torch.cuda.device_count()
+    return f"cuda:{int(name) % gpus}" if device == "cuda" and gpus > 1 and str(name).isdigit() else device
 
 
 @lru_cache(maxsize=8)
 def _batches(place: Place, key: str | None) -> dict[str, Batch]:
-    study = _study(place.config, place.token)
+    study = _study(place)
     task = study.tasks[place.task]
     cut = cut_batches(task, study.settings, key, task.representations[place.representation])
     return {batch.id: batch for batch in cut}
 
 
 def _null_key(place: Place) -> str | None:
-    study = _study(place.config, place.token)
+    study = _study(place)
     task = study.tasks[place.task]
     return null_of(Store(place.folder), task, task.representations[place.representation], study.settings).key
 
 
 def _make(place: Place, key: str | None, batch_id: str, killers: tuple[int, ...] = ()) -> str:
-    batch, settings, store = (
-        _batches(place, key)[batch_id],
-        _study(place.config, place.token).settings,
-        Store(place.folder),
-    )
-    if not store.has_batch(batch.id):
+    batch, settings, store = _batches(place, key)[batch_id], _study(place).settings, Store(place.folder)
+    if not _path(store, batch).is_file():
         null = null_of(store, batch.task, batch.representation, settings)
         make_batch(store, batch, settings, add_references(store, batch.task, batch.rows), null, killers=killers)
     return batch.id
@@ -166,7 +204,7 @@ def _make(place: Place, key: str | None, batch_id: str, killers: tuple[int, ...]
 
 def _try(place: Place, recipe: str, seed: int, row: int) -> int:
     """Make a cell, and let it go: does its worker live?"""
-    study = _study(place.config, place.token)
+    study = _study(place)
     task = study.tasks[place.task]
     chosen = next(each for each in study.settings.recipes if each.name == recipe)
     batch = Batch("", task, task.representations[place.representation], chosen, seed, (row,))

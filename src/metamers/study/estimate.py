@@ -49,16 +49,19 @@ def estimate(task: ModelTask, settings: Settings) -> Estimate:
 
 def _step(model: StagedModel, x: torch.Tensor, stages: tuple[str, ...]) -> tuple[float, int]:
     """Seconds of a step for one stimulus, and bytes that its forward pass keeps for the backward one."""
-    kept = 0
+    weights = {weight.untyped_storage().data_ptr() for weight in model.network.parameters()}
+    kept: dict[int, int] = {}
 
     def count(tensor: torch.Tensor) -> torch.Tensor:
-        nonlocal kept
-        kept += tensor.numel() * tensor.element_size()
+        storage = tensor.untyped_storage()  # which several operations may keep
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     times = []
     for _ in range(1 + TRIALS):
-        kept, begun = 0, time.perf_counter()
+        kept.clear()
+        begun = time.perf_counter()
         given = x.clone().requires_grad_()
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
             activations = model.activations(given, stages)
@@ -67,4 +70,4 @@ def _step(model: StagedModel, x: torch.Tensor, stages: tuple[str, ...]) -> tuple
         if x.is_cuda:
             torch.cuda.synchronize(x.device)
         times.append(time.perf_counter() - begun)
-    return median(times[1:]), kept
+    return median(times[1:]), sum(kept.values())

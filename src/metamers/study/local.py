@@ -3,36 +3,36 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from metamers.errors import MetamersError
 from metamers.matching.null import MIN_GIVEN, MIN_OWN, different
 from metamers.store import Store, build_tables
 from metamers.study.batches import require_matchable
 from metamers.study.making import add_references, make_batch, null_of
-from metamers.study.plan import ModelTask, Settings, cut_batches, describe_study
+from metamers.study.plan import ModelTask, Settings, cut_batches, describe_study, stimulus_hashes
+from metamers.study.watch import OnEvent, Progress, Watch
 from metamers.synthesis import choose_null_set, require_units
 
-Progress = Callable[[float, float, str], None]
-"""Called with the work done, the work in all (in batches), and what is being done."""
-Runner = Callable[[Store, Sequence[ModelTask], Settings, Progress], None]
+Runner = Callable[[Store, Sequence[ModelTask], Settings, Watch], None]
 """Makes the nulls and batches of a study that are not there yet."""
 
 
-def make_here(store: Store, tasks: Sequence[ModelTask], settings: Settings, progress: Progress) -> None:
+def make_here(store: Store, tasks: Sequence[ModelTask], settings: Settings, watch: Watch) -> None:
     """The runner for one process."""
-    total, done = work_in_all(tasks, settings), 0
     for task in tasks:
         references = add_references(store, task, range(len(task.stimuli)))
         for representation in task.representations:
             what = f"{task.model.name} {representation.name}"
-            progress(done, total, f"{what}: null")
-            null = null_of(store, task, representation, settings, _within_null(progress, done, total, what))
-            done += 1
+            watch.at(0, f"{what}: null")
+            null = null_of(store, task, representation, settings, _within_null(watch, what))
+            watch.finished(what)
             batches = cut_batches(task, settings, null.key, representation)
             for number, batch in enumerate(batches, 1):
                 part = f"{what}, batch {number} of {len(batches)}"
-                if not store.has_batch(batch.id):
-                    make_batch(store, batch, settings, references, null, _within_batch(progress, done, total, part))
-                done += 1
-                progress(done, total, what)
+                record = None
+                if not store.batch_path(task.model.name, representation.name, batch.id).is_file():
+                    watch.running(len(batch.rows))
+                    record = make_batch(store, batch, settings, references, null, _within_batch(watch, part))
+                watch.finished(what, record)
 
 
 def run_local(
@@ -41,16 +41,21 @@ def run_local(
     settings: Settings,
     *,
     runner: Runner = make_here,
+    beside: bool = False,
+    anew: bool = False,
     command: str = "",
     progress: Progress = lambda done, total, what: None,
+    on_event: OnEvent = lambda event: None,
     say: Callable[[str], None] = lambda note: None,
 ) -> Store:
     """Make all cells of a study in the folder `out`; what is there already is not made again.
 
-    `say` is called with each thing to know before the work: notes of the models, and that there is no null.
+    With `beside`, the folder may hold cells of other models, stages, recipes and seeds. With `anew`, what was made of
+    stimuli that have changed since is deleted. `say` is called with each thing to know before the work: notes of the
+    models, and that there is no null.
 
-    Raises MetamersError for a folder that holds another study, or that cannot be written, and, before anything is
-    written, where no cell can be made.
+    Raises MetamersError for a folder that holds another study, or one of other stimuli, or that cannot be written, and,
+    before anything is written, where no cell can be made.
     """
     store = Store(out)
     store.require_free()
@@ -59,15 +64,33 @@ def run_local(
             require_units(recipe, representation)
     require_matchable(tasks)
     notes = dict.fromkeys(note for task in tasks for note in (*task.model.notes, *_null_notes(task, settings)))
-    with store.locked(say):
-        store.begin(describe_study(tasks, settings, command))
+    cells = sum(len(task.stimuli) * len(task.representations) for task in tasks)
+    cells *= len(settings.recipes) * len(settings.seeds)
+    study, hashes = describe_study(tasks, settings, command), stimulus_hashes(tasks, settings)
+    with store.locked(say) as tell:
+        if changed := store.changed_stimuli(study, hashes):
+            _let_go(store, changed, anew, say)
+        store.begin(study, hashes, beside=beside)
         for note in notes:
             say(note)
-        if there := sum(len(batch["cells"]) for batch in store.batches()):
+        watch = Watch(work_in_all(tasks, settings), cells, progress, on_event, tell)
+        if there := watch.begin(store):
             say(f"{there} cells are there already and are not made again")
-        runner(store, tasks, settings, progress)
-    build_tables(store)
+        runner(store, tasks, settings, watch)
+        build_tables(store)
     return store
+
+
+def _let_go(store: Store, changed: Sequence[str], anew: bool, say: Callable[[str], None]) -> None:
+    """Delete what was made of stimuli that have changed. Raises MetamersError where that is not wanted."""
+    named = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    if not anew:
+        raise MetamersError(
+            f"{store.folder}: its stimuli are no longer those that it was begun with ({named}); restore them, choose "
+            "another --out, or let `metamers run --anew` delete what was made of the old ones"
+        )
+    store.clear()
+    say(f"what was made of the old stimuli is deleted ({named})")
 
 
 def work_in_all(tasks: Sequence[ModelTask], settings: Settings) -> int:
@@ -75,13 +98,13 @@ def work_in_all(tasks: Sequence[ModelTask], settings: Settings) -> int:
     return sum(len(task.representations) * (1 + _batches_per_stage(task, settings)) for task in tasks)
 
 
-def _within_null(progress: Progress, done: int, total: int, what: str) -> Callable[[int, int], None]:
-    return lambda found, pairs: progress(done + found / pairs, total, f"{what}: null, {found / pairs:.0%} of the pairs")
+def _within_null(watch: Watch, what: str) -> Callable[[int, int], None]:
+    return lambda found, pairs: watch.at(found / pairs, f"{what}: null, {found / pairs:.0%} of the pairs")
 
 
-def _within_batch(progress: Progress, done: int, total: int, what: str) -> Callable[[int, int, int], None]:
+def _within_batch(watch: Watch, what: str) -> Callable[[int, int, int], None]:
     """The progress within a batch, given step, limit and stimuli left."""
-    return lambda step, limit, active: progress(done + step / limit, total, f"{what}: {active} stimuli sought")
+    return lambda step, limit, active: watch.at(step / limit, f"{what}: {active} stimuli sought")
 
 
 def _batches_per_stage(task: ModelTask, settings: Settings) -> int:

@@ -71,8 +71,8 @@ def make_batch(
     null: Null,
     on_step: OnStep = lambda step, limit, active: None,
     killers: Collection[int] = (),
-) -> None:
-    """Synthesize a batch, but for the rows of `killers`, write its files and then its record."""
+) -> Record:
+    """Synthesize a batch, but for the rows of `killers`, write its files and then its record, which is given."""
     model = batch.task.model
     criterion = settings.criterion_of(model)
     made = synthesize_each(batch, null.distribution, criterion, on_step, killers)
@@ -88,6 +88,7 @@ def make_batch(
     files |= _pictures(batch, made) | _unrounded(batch, made)
     record: Record = {
         **{"id": batch.id, "model": model.name, "stage": batch.representation.name, "recipe": batch.recipe.name},
+        **{"seed": batch.seed, "weights_hash": model.weights_hash(), "settings": batch.recipe.to_json()},
         **{"representation": batch.representation.to_json(), "criterion": criterion.to_json()},
         "null_file": None if null.path is None else null.path.relative_to(store.folder).as_posix(),
         "null_sha256": None if null.path is None else sha256(null.path.read_bytes()),
@@ -97,6 +98,7 @@ def make_batch(
         "cells": made.cells,
     }
     store.commit(record, files)
+    return record
 
 
 def _unrounded(batch: Batch, made: Made) -> dict[str, bytes]:

@@ -145,6 +145,16 @@ def describe_study(tasks: Sequence[ModelTask], settings: Settings, command: str)
     }
 
 
+def stimulus_hashes(tasks: Sequence[ModelTask], settings: Settings) -> dict[str, dict[str, str]]:
+    """The hashes of the stimuli that `describe_study` names, by set and id."""
+    sets = {"stimuli": tasks[0].stimuli, "null_stimuli": settings.null_stimuli}
+    return {
+        name: {id_: stimuli.hash(i) for i, id_ in enumerate(stimuli.ids)}
+        for name, stimuli in sets.items()
+        if stimuli is not None
+    }
+
+
 def _n_classes(model: StagedModel) -> int | None:
     """How many decisions a model can take; None for one that takes none."""
     return next(stage.shape[0] for stage in model.describe() if stage.name == "output") if model.has_decision else None

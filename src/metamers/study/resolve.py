@@ -1,6 +1,7 @@
 """A study's models, stimuli and settings, loaded and checked against each other."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from metamers.errors import MetamersError
@@ -8,9 +9,9 @@ from metamers.labels import LabelSpace, label_space
 from metamers.matching import AboveNull, Representation, SameDecision
 from metamers.models import StagedModel, fit_to_model, load_model, own_kind
 from metamers.stimuli import StimulusSet, load_stimuli
-from metamers.study.config import ModelConfig, ObserverConfig, StudyConfig
+from metamers.study.config import ModelConfig, ObserverConfig, RecipeConfig, StudyConfig
 from metamers.study.plan import ModelTask, Settings
-from metamers.synthesis import recipe_named
+from metamers.synthesis import Recipe, recipe_named
 
 
 class Study(NamedTuple):
@@ -33,7 +34,7 @@ def resolve(config: StudyConfig, check: bool = True) -> Study:
     names = [task.model.name for task in tasks]
     if twice := next((name for i, name in enumerate(names) if name in names[:i]), None):
         raise MetamersError(f"two models are named {twice!r}; name each once")
-    recipes = tuple(recipe_named(r.name, stimuli.kind).with_options(**r.set) for r in config.recipes)
+    recipes = tuple(_recipe(entry, stimuli.kind) for entry in config.recipes)
     if null_set is not None:
         _, null_set = fit_to_model(tasks[0].model, null_set)
         if check:
@@ -52,6 +53,12 @@ def resolve(config: StudyConfig, check: bool = True) -> Study:
     for task in tasks if check else ():
         task.stimuli.check()
     return Study(tasks, settings, observers)
+
+
+def _recipe(entry: RecipeConfig, kind: str) -> Recipe:
+    """A recipe that is set otherwise has what is set in its name, so that its cells are not taken for others."""
+    recipe = recipe_named(entry.name, kind).with_options(**entry.set)
+    return replace(recipe, name=" ".join([entry.name, *(f"{key}={value}" for key, value in entry.set.items())]))
 
 
 def _load(entry: ModelConfig | ObserverConfig, stimuli: StimulusSet, device: str) -> StagedModel:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from metamers.observers import ModelObserver, model_observer, recognize
 from metamers.store import Store, build_tables
+from metamers.study.analyses import run_analyses
 from metamers.study.config import StudyConfig
-from metamers.study.local import Progress, Runner, make_here, run_local
+from metamers.study.local import Runner, make_here, run_local
 from metamers.study.resolve import Study
 from metamers.study.untrained import run_untrained
+from metamers.study.watch import OnEvent, Progress
 
 
 def run_study(
@@ -17,17 +19,39 @@ def run_study(
     out: Path | str,
     *,
     runner: Runner = make_here,
+    anew: bool = False,
     command: str = "",
     progress: Progress = lambda done, total, what: None,
+    on_event: OnEvent = lambda event: None,
     say: Callable[[str], None] = lambda note: None,
 ) -> Store:
     """Make the cells of a resolved study in the folder `out`, and ask its observers; what is there is not done again.
 
-    Each generating model names its own metamers; the observers of the configuration name all.
+    The folder may hold cells of other models, stages, recipes and seeds, from an earlier state of the study: they stay,
+    and are no part of its tables. With `anew`, what was made of stimuli that have changed since is deleted. Each
+    generating model names its own metamers; the observers of the configuration name all.
 
     Raises MetamersError as `run_local` and `recognize` do.
     """
-    store = run_local(out, study.tasks, study.settings, runner=runner, command=command, progress=progress, say=say)
+    store = run_local(
+        out,
+        study.tasks,
+        study.settings,
+        runner=runner,
+        beside=True,
+        anew=anew,
+        command=command,
+        progress=progress,
+        on_event=on_event,
+        say=say,
+    )
+    with store.locked(say):
+        _let_observers_name(store, config, study, command, progress)
+        run_analyses(store, config.analyses, say)
+    return store
+
+
+def _let_observers_name(store: Store, config: StudyConfig, study: Study, command: str, progress: Progress) -> None:
     if "untrained" in config.controls:
         run_untrained(store, command=command, device=config.device, progress=progress)
     made = {cell["model"] for batch in store.batches() for cell in batch["cells"] if cell["file"] is not None}
@@ -41,7 +65,6 @@ def run_study(
     for observer in observers.values():
         recognize(store, observer, controls=config.controls, progress=_named(progress, observer.name))
     build_tables(store)
-    return store
 
 
 def _named(progress: Progress, name: str) -> Callable[[int, int], None]:

@@ -10,8 +10,9 @@ from metamers.models.state_dicts import RANDOM_NOTE
 from metamers.observers import UNTRAINED
 from metamers.stimuli.written import written_set
 from metamers.store import Store
-from metamers.study.local import Progress, run_local
+from metamers.study.local import run_local
 from metamers.study.plan import ModelTask, Settings
+from metamers.study.watch import Progress
 from metamers.synthesis import Recipe
 
 
@@ -27,7 +28,7 @@ def run_untrained(
     """
     study = store.study()
     trained = [entry for entry in study["models"] if RANDOM_NOTE not in entry["notes"]]
-    batches = store.batches()
+    batches = list(store.batches())
     tasks = [_task(store, entry, [b for b in batches if b["model"] == entry["name"]], device) for entry in trained]
     if not tasks:
         raise MetamersError(f"{store.folder}: its models are untrained themselves; leave the control 'untrained' out")
@@ -38,7 +39,7 @@ def run_untrained(
         null_pairs=study["null_pairs"],
         batch_size=study["batch_size"],
     )
-    return run_local(store.path(UNTRAINED), tasks, settings, command=command, progress=progress)
+    return run_local(store.path(UNTRAINED), tasks, settings, beside=True, command=command, progress=progress)
 
 
 def _task(store: Store, entry: dict[str, Any], batches: list[dict[str, Any]], device: str) -> ModelTask:

@@ -1,0 +1,119 @@
+"""What a study of 100,000 cells costs to plan and to look at, and what memory runs of different sizes take:
+`python -m benchmarks.scale` prints it as JSON."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metamers.store import Store
+
+STUDY = """
+models: {source: bundled:picto-resnet, stages: all}
+stimuli: bundled:pictograms?split=test&n=400&seed=0
+null_stimuli: bundled:pictograms?split=test&n=200&seed=1
+recipes: [fast, adam]
+seeds: [SEEDS]
+"""
+CELLS, BATCH, STEPS = 100_000, 16, 1600
+NETS = """
+from torch import nn
+
+def net():
+    return nn.Sequential(nn.Conv2d(3, 1, 2, bias=False), nn.Flatten()), 16
+"""
+TOY = """
+models: {source: "FOLDER/nets.py:net", stages: 0}
+stimuli: FOLDER/images.npz
+null_stimuli: FOLDER/null.npz
+recipes: {name: fast, set: {steps: 2}}
+seeds: [0, 1, 2, 3]
+report: false
+"""
+IMAGES = (100, 4000)
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as scratch:
+        study = Path(scratch) / "study.yaml"
+        seeds = CELLS // (400 * 8 * 2) + 1  # of 400 images at 8 stages by 2 recipes
+        study.write_text(STUDY.replace("SEEDS", ", ".join(map(str, range(seeds)))))
+        plan = measured("run", str(study), "--plan", "--json")
+        write_run(Path(scratch) / "run")
+        status = measured("status", str(Path(scratch) / "run"), "--json")
+        runs = [run_of_a_toy(Path(scratch), n) for n in IMAGES]
+        print(json.dumps({"plan": plan, "status": status, "runs": runs}))
+
+
+def run_of_a_toy(folder: Path, n: int) -> dict[str, float]:
+    """A study of a net of 36 weights at one stage, whose searches end after two steps."""
+    pixels = np.random.default_rng(0).integers(0, 256, (n + 64, 16, 16, 3), dtype=np.uint8)
+    np.savez(folder / "images.npz", X=pixels[64:], y=np.arange(n))
+    np.savez(folder / "null.npz", X=pixels[:64])
+    (folder / "nets.py").write_text(NETS)
+    study = folder / "toy.yaml"
+    study.write_text(TOY.replace("FOLDER", str(folder)))
+    return measured("run", str(study), "--out", str(folder / f"run{n}"), "--json")
+
+
+def measured(*command: str) -> dict[str, float]:
+    """Seconds and bytes at most of a command of metamers, and the cells that it tells of."""
+    begun = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-c", "from metamers.cli import main; main()", *command], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.read().splitlines()[-1])
+        _, code, usage = os.wait4(process.pid, 0)
+        process.returncode = code
+    assert code == 0, command
+    return {
+        **{"cells": told["cells"], "seconds": time.perf_counter() - begun - told.get("measured_seconds", 0)},
+        "gb": usage.ru_maxrss * 1024 / 1e9,
+    }
+
+
+def write_run(folder: Path) -> None:
+    """A run of as many cells, with records as `metamers run` writes them."""
+    recipe: dict[str, Any] = {"name": "fast", "steps": STEPS}
+    stages = [f"layer{i}" for i in range(10)]
+    model = {"name": "net", "weights_hash": "ab" * 32, "stages": stages}
+    n = CELLS // len(stages) // 25
+    store = Store(folder)
+    described = {"models": [model], "recipes": [recipe], "seeds": list(range(25)), "stimuli": {"spec": "made", "n": n}}
+    store.begin({**described, "batch_size": BATCH})
+    folder.joinpath("batches").mkdir()
+    for stage in stages:
+        path = store.batch_path("net", stage, "")
+        path.parent.mkdir(parents=True)
+        for seed in range(25):
+            for first in range(0, n, BATCH):
+                cells = [cell(stage, seed, i) for i in range(first, min(first + BATCH, n))]
+                shared = {"id": f"{seed}.{first}", "model": "net", "stage": stage, "recipe": "fast", "seed": seed}
+                shared |= {"weights_hash": model["weights_hash"], "settings": recipe, "seconds": 1.0}
+                path.with_name(f"{seed}.{first}.json").write_text(json.dumps({**shared, "cells": cells}))
+
+
+def cell(stage: str, seed: int, i: int) -> dict[str, Any]:
+    """A record of a cell."""
+    name = f"net/{stage}/fast/{i:05d}.png-3fa9b2"
+    steps = list(range(0, STEPS + 1, 50))
+    return {
+        **{"cell": f"{name}/s{seed}", "model": "net", "stage": stage, "recipe": "fast", "reference": f"{i:05d}.png"},
+        **{"seed": seed, "label": "bear", "verdict": "passed", "reason": None, "n_steps": STEPS, "seconds": 1.0},
+        **dict.fromkeys(("pearson_r", "spearman_rho", "snr_db", "null_pearson_r", "null_snr_db"), 0.123456789),
+        **{"file": f"metamers/{name}.s{seed}.png", "sha256": "ab" * 32, "reference_file": f"references/{i:05d}.png"},
+        "reference_sha256": "cd" * 32,
+        "trace": {"step": steps, "loss": [0.123456789012] * len(steps), "snr_db": [12.345678901] * len(steps)},
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Workers: which GPU is whose, and workers that cannot do the work."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from metamers.errors import MetamersError
+from metamers.study import Settings
+from metamers.study.clusters import require_gpus
+from metamers.study.resolve import Study
+from metamers.synthesis import recipe_named
+
+dask_runner = pytest.importorskip("metamers.study.dask_runner")
+pytest.importorskip("distributed")
+
+CONFIG = '{"models": [{"source": "nets.py:net"}], "stimuli": {"source": "images"}}'
+SETTINGS = Settings((recipe_named("fast"),), None)
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "share", "allowed"),
+    [
+        *(("cpu", 8, False, True), ("cuda", 2, False, True), ("cuda", 3, False, False), ("cuda", 3, True, True)),
+        *(("cuda:1", 1, False, True), ("cuda:1", 2, False, False)),
+    ],
+)
+def test_one_gpu_is_for_one_worker_unless_asked(monkeypatch, device, workers, share, allowed):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    if allowed:
+        require_gpus(device, workers, share)
+        return
+    with pytest.raises(MetamersError, match="one GPU is for one worker; lower --workers"):
+        require_gpus(device, workers, share)
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus", "device", "own"),
+    [
+        *((0, 2, "cuda", "cuda:0"), (1, 2, "cuda", "cuda:1"), (2, 2, "cuda", "cuda:0"), (1, 1, "cuda", "cuda")),
+        *((1, 2, "cuda:0", "cuda:0"), (1, 0, "cpu", "cpu"), ("SLURMCluster-0", 2, "cuda", "cuda")),
+    ],
+)
+def test_workers_of_one_machine_take_different_gpus(monkeypatch, name, gpus, device, own):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(name=name))
+    assert dask_runner.own_device(device) == own
+
+
+@pytest.mark.parametrize(
+    ("version", "here", "words"), [("0.0.1", ".", "has metamers .*, not 0.0.1"), (None, "/nowhere", "has no folder")]
+)
+def test_a_worker_that_differs_is_refused(version, here, words):
+    from metamers import __version__
+
+    place = dask_runner.Place(CONFIG, "token", version or __version__, here, "run", 0, 0)
+    with pytest.raises(MetamersError, match=f"a worker on .* {words}"):
+        dask_runner._null_key(place)
+
+
+def test_what_a_worker_lacks_is_told():
+    def result() -> None:
+        raise ModuleNotFoundError("No module named 'timm'")
+
+    with pytest.raises(MetamersError, match=r"a worker cannot import .* \(No module named 'timm'\); install it"):
+        dask_runner._result(SimpleNamespace(status="error", exception=lambda: None, result=result), "net")
+
+
+def test_workers_read_relative_paths_from_where_the_study_was_called(tmp_path, monkeypatch):
+    here = Path.cwd()
+    loaded = []
+
+    def resolve(config, check):
+        loaded.append(Path.cwd())
+        return Study([], SETTINGS, ())
+
+    monkeypatch.setattr(dask_runner, "resolve", resolve)
+    monkeypatch.setattr(dask_runner, "own_device", lambda device: device)
+    try:
+        dask_runner._loaded(CONFIG, "another token", dask_runner.__version__, str(tmp_path))
+    finally:
+        os.chdir(here)
+        dask_runner._loaded.cache_clear()
+    assert loaded == [tmp_path]
