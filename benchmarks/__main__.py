@@ -27,7 +27,11 @@ _OF_FAST = ("model", "stage", "steps", "median", "minimum", "each_seed's_minimum
 
 
 def main() -> None:
-    """Measure, and write the page."""
+    """Measure, and write the page; with `studies`, only that part of it."""
+    if sys.argv[1:] == ["studies"]:
+        kept = PAGE.read_text(encoding="utf-8").partition("## Studies")[0]
+        PAGE.write_text(kept + of_studies(**studies(), measured=f" Measured at commit {commit()}."), encoding="utf-8")
+        return
     say("null distribution")
     null = in_a_process("null")
     say("cochleagram")
@@ -42,12 +46,17 @@ def main() -> None:
     whole = [end_to_end(name) for name in ("picto-resnet", "cifar_resnet20")]
     say("statistics")
     statistics = permutation_costs(), replication_seconds()
-    studies = {}
+    PAGE.write_text(page(null, steps, training, recipes, whole, cochleagrams, *statistics, studies()), encoding="utf-8")
+    say(f"see {PAGE}")
+
+
+def studies() -> dict[str, Any]:
+    """What `metamers run` costs."""
+    found = {}
     for name in ("scale", "runners", "kills"):
         say(f"studies: {name}")
-        studies[name] = in_a_process(name)
-    PAGE.write_text(page(null, steps, training, recipes, whole, cochleagrams, *statistics, studies), encoding="utf-8")
-    say(f"see {PAGE}")
+        found[name] = in_a_process(name)
+    return found
 
 
 def in_a_process(name: str) -> dict[str, Any]:
@@ -66,7 +75,7 @@ def page(
     cochleagrams: Sequence[Mapping[str, object]],
     permutations: Sequence[Mapping[str, object]],
     replication: float,
-    studies: Mapping[str, Mapping[str, Any]],
+    studies: Mapping[str, Any],
 ) -> str:
     """The page as Markdown."""
     logits = next(row["engine_ms"] for row in steps if row["stage"] == "output")
@@ -132,14 +141,16 @@ Bar: 20 s.
 {of_studies(**studies)}"""
 
 
-def of_studies(runners: Mapping[str, float], scale: Mapping[str, Any], kills: Mapping[str, int]) -> str:
+def of_studies(
+    runners: Mapping[str, float], scale: Mapping[str, Any], kills: Mapping[str, int], measured: str = ""
+) -> str:
     """What `metamers run` costs beside the searches themselves."""
     minutes = runners["seconds_local"] / 60
     plan, status, (small, large) = scale["plan"], scale["status"], scale["runs"]
     return f"""## Studies
 
 {runners["cells"]:.0f} cells a round, ten rounds in turns ({minutes:.1f} minutes of work for one process), a thread
-each, workers started before. Medians over rounds.
+each, workers started before. Medians over rounds.{measured}
 
 - `local` against the bare engine: {runners["local_over_engine"]:.3f} (bar 1.03);
   {runners["local_ms_a_cell"]:.1f} ms a cell, for files, records and hashes.

@@ -42,6 +42,7 @@ def write_run(folder: Path, seeds=(0, 1), people=6, stages=STAGES) -> Path:
         path.write_text(json.dumps({**shared, **own}))
     shown = [
         {"cell": f"natural/r{i}", "model": None, "stage": "natural", "recipe": None, "reference": f"r{i}", "seed": None}
+        | {"sha256": f"r{i}"}
         for i in range(REFERENCES)
     ] + cells
     observers = [(m, None) for m in (*MODELS, "other")] + [("people", f"p{i}") for i in range(people)]
@@ -66,6 +67,7 @@ def cell_of(folder, rng, model, stage, i, seed):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / file)
     keys = {"model": model, "stage": stage, "recipe": "fast", "reference": f"r{i}", "seed": seed}
+    keys |= {"sha256": f"{name}.s{seed}", "reference_sha256": f"r{i}"}
     verdict = "failed" if (model, stage, i, seed) == ("net", "c", 0, 0) else "passed"
     return {"cell": f"{name}/s{seed}", **keys, **files, "verdict": verdict, "null_snr_db": None}
 
@@ -73,7 +75,7 @@ def cell_of(folder, rng, model, stage, i, seed):
 def answer(rng, stimulus, observer, participant):
     label = LABELS[int(stimulus["reference"][1:]) % 2]
     correct = bool(rng.random() < (1.0 if observer == stimulus["model"] else KNOWN[stimulus["stage"]]))
-    keys = {name: stimulus[name] for name in ("cell", "model", "stage", "recipe", "reference", "seed")}
+    keys = {name: stimulus[name] for name in ("cell", "model", "stage", "recipe", "reference", "seed", "sha256")}
     return {
         **keys,
         **{"observer": observer, "observer_kind": "human" if participant else "model", "participant": participant},

@@ -58,7 +58,7 @@ def test_what_is_waiting_and_who_works_on_it_is_told(cli, study):
     next(Path("run/batches").rglob("*.json")).unlink()
     owner = {"host": socket.gethostname(), "process": os.getpid(), "since": "now"}
     Path("run/lock.json").write_text(json.dumps(owner))
-    told = cli("status", "run").err
+    told = cli("status", "run").out
     assert "44 of 48 cells done" in told
     assert f"0 running, 4 waiting, about 0 s of computing; process {os.getpid()} on" in told
     refused = cli("run", study, "--out", "run", "--set", "observers=[]")
@@ -90,7 +90,7 @@ def test_a_plan_costs_nothing(cli, study):
     assert planned.code == 0
     assert planned.json["cells"] == 48 and [each["cells"] for each in planned.json["models"]] == [16, 32]
     assert all(planned.json[key] > 0 for key in ("seconds", "memory_bytes", "disk_bytes"))
-    assert "in all: 48 cells" in cli("run", study, "--plan", "--set", "observers=[]").err
+    assert "in all: 48 cells" in cli("run", study, "--plan", "--set", "observers=[]").out
     assert not Path("run").exists()
 
 
@@ -192,7 +192,7 @@ def test_clean_lists_what_the_study_does_not_refer_to_and_deletes_it_when_told(c
     for path in (left, Path("run/.half.tmp")):  # younger, they may be of a process that lives
         os.utime(path, (0, 0))
     told = cli("clean", "run", "--yes")
-    assert told.code == 0 and "22 files" in told.err and "deleted" in told.err and not left.exists()
+    assert told.code == 0 and "22 files" in told.out and "deleted" in told.out and not left.exists()
     assert not any(path.exists() for path in old | records)
     for name, table in tables.items():
         pd.testing.assert_frame_equal(rows(name), table)
@@ -206,9 +206,20 @@ def test_clean_leaves_what_people_answered(cli, study):
     command = ("run", study, "--out", "run", *SMALL)
     assert cli(*command).code == 0
     cell = rows("matches").cell[0]
-    row = {"cell": cell, "model": "net", "stage": "1", "recipe": "fast steps=8", "seed": 0, "observer_kind": "human"}
+    batches = [json.loads(path.read_text()) for path in Path("run/batches").rglob("*.json")]
+    digest = next(made["sha256"] for batch in batches for made in batch["cells"] if made["cell"] == cell)
+    row = {
+        "cell": cell,
+        "sha256": digest,
+        "model": "net",
+        "stage": "1",
+        "recipe": "fast steps=8",
+        "seed": 0,
+        "observer_kind": "human",
+    }
     record = Path("run/responses/human.json")
-    record.write_text(json.dumps({"id": "human", "responses": [row]}))
+    record.write_text(json.dumps({"id": "human", "observer": "human", "responses": [row]}))
+    assert cli(*command).code == 0 and cell in set(rows("responses").cell)
     assert cli(*command, "recipes=adam").code == 0 and cli("clean", "run", "--yes").code == 0
     assert json.loads(record.read_text())["responses"] == [row]
     assert cell not in set(rows("responses").cell)

@@ -89,7 +89,7 @@ def _write_run(
                 | {"label": labels[r % len(labels)]}
                 for r, name in enumerate(names)
             ]
-            _dump(folder / "batches" / slug(model) / slug(stage) / "first.json", _batch(model, stage, group))
+            _dump(folder / "batches" / slug(model) / slug(stage) / "first.json", _batch(model, stage, group, null))
             cells += group
     nulls = [_null(model, stage, s) for model in models for s, stage in enumerate(stages)] if null else []
     for record in nulls:
@@ -191,7 +191,7 @@ def _rise(steps: list[int], end: float) -> list[float]:
     return [float(end * (1 - np.exp(-step / 150))) for step in steps]
 
 
-def _batch(model: str, stage: str, cells: list[dict[str, Any]]) -> dict[str, Any]:
+def _batch(model: str, stage: str, cells: list[dict[str, Any]], null: bool) -> dict[str, Any]:
     versions = {
         "python": "3.11.7",
         "torch": "2.13.0",
@@ -201,6 +201,7 @@ def _batch(model: str, stage: str, cells: list[dict[str, Any]]) -> dict[str, Any
     }
     identity = {"id": "first", "model": model, "stage": stage, "recipe": "fast", "seed": 0}
     identity |= {"weights_hash": WEIGHTS, "settings": RECIPE}
+    identity["null_file"] = f"null/{slug(model)}/{slug(stage)}/set.json" if null else None
     return identity | {"versions": versions, "device": "cpu", "seconds": 12.5, "cells": cells}
 
 

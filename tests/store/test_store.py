@@ -86,7 +86,14 @@ def test_a_path_out_of_the_run_is_refused(tmp_path):
 def test_tables_keep_digits_as_text_and_gaps_as_gaps(tmp_path):
     store = Store(tmp_path / "run")
     store.begin(STUDY)
-    cell = {"cell": "m/s/fast/00001/s0", "reference": "00001", "label": "3", "seed": 0, "same_class": None}
+    cell = {
+        "cell": "m/s/fast/00001/s0",
+        "reference": "00001",
+        "label": "3",
+        "seed": 0,
+        "same_class": None,
+        "file": None,
+    }
     store.commit({**BATCH, "cells": [{**cell, "pearson_r": 0.5, "verdict": "no null"}]}, {})
     built = build_tables(store)["matches"]
     read = read_table(store, "matches")
@@ -101,7 +108,9 @@ def test_any_name_survives_the_table(tmp_path):
     names = ["a\rb", "a\nb", "a\r\nb", 'a"b', "a,b", " a ", "NA", "\u2028", "\\"]
     store = Store(tmp_path / "run")
     store.begin(STUDY)
-    cells = [{"cell": str(i), "reference": name, "label": name, "snr_db": 1.0} for i, name in enumerate(names)]
+    cells = [
+        {"cell": str(i), "reference": name, "label": name, "snr_db": 1.0, "file": None} for i, name in enumerate(names)
+    ]
     store.commit({**BATCH, "cells": cells}, {})
     built = build_tables(store)["matches"]
     read = read_table(store, "matches")

@@ -40,13 +40,18 @@ def test_one_gpu_is_for_one_worker_unless_asked(monkeypatch, device, workers, sh
     ("name", "gpus", "device", "own"),
     [
         *((0, 2, "cuda", "cuda:0"), (1, 2, "cuda", "cuda:1"), (2, 2, "cuda", "cuda:0"), (1, 1, "cuda", "cuda")),
-        *((1, 2, "cuda:0", "cuda:0"), (1, 0, "cpu", "cpu"), ("SLURMCluster-0", 2, "cuda", "cuda")),
+        *((1, 2, "cuda:0", "cuda:0"), (1, 0, "cpu", "cpu"), ("SLURMCluster-0", 1, "cuda", "cuda")),
+        ("tcp://10.0.0.1:1234", 2, "cuda", None),
     ],
 )
 def test_workers_of_one_machine_take_different_gpus(monkeypatch, name, gpus, device, own):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(name=name))
-    assert dask_runner.own_device(device) == own
+    if own is None:
+        with pytest.raises(MetamersError, match="sees 2 GPUs .* CUDA_VISIBLE_DEVICES"):
+            dask_runner.own_device(device)
+    else:
+        assert dask_runner.own_device(device) == own
 
 
 @pytest.mark.parametrize(
@@ -58,6 +63,25 @@ def test_a_worker_that_differs_is_refused(version, here, words):
     place = dask_runner.Place(CONFIG, "token", version or __version__, here, "run", 0, 0)
     with pytest.raises(MetamersError, match=f"a worker on .* {words}"):
         dask_runner._null_key(place)
+
+
+@pytest.mark.parametrize(
+    ("sbatch", "words"),
+    [
+        (None, "needs the command sbatch"),
+        ("echo 'sbatch: error: invalid partition specified: gpuu' >&2; exit 1", "invalid partition specified: gpuu"),
+    ],
+)
+def test_jobs_that_slurm_does_not_take_are_refused(tmp_path, monkeypatch, sbatch, words):
+    pytest.importorskip("dask_jobqueue")
+    from metamers.study.clusters import Slurm, workers
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if sbatch is not None:
+        (tmp_path / "sbatch").write_text(f"#!/bin/sh\n{sbatch}\n")
+        (tmp_path / "sbatch").chmod(0o755)
+    with pytest.raises(MetamersError, match=words), workers(1, slurm=Slurm("gpuu")):
+        pass
 
 
 def test_what_a_worker_lacks_is_told():

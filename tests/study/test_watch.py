@@ -5,7 +5,14 @@ from metamers.study.watch import Watch
 
 
 def record(*verdicts):
-    return {"id": "b", "model": "m", "stage": "s", "cells": [{"verdict": verdict} for verdict in verdicts]}
+    return {
+        "id": "b",
+        "model": "m",
+        "stage": "s",
+        "recipe": "r",
+        "seed": 0,
+        "cells": [{"verdict": verdict} for verdict in verdicts],
+    }
 
 
 class OfEarlier(Store):
@@ -29,7 +36,8 @@ def test_cells_are_counted_and_told(tmp_path, monkeypatch):
     assert told[2][2] == "4 of 8 cells, 3 verified, 1 failed, 1 a second; m s"
     assert told[3][2] == "6 of 8 cells, 3 verified, 1 failed, 1 could not be made, 1 a second; m s"
     assert running == [2]
-    counts = {"event": "batch", "batch": "b", "model": "m", "stage": "s", "cells": 8, "cells_per_second": 1.0}
+    counts = {"event": "batch", "batch": "b", "model": "m", "stage": "s", "recipe": "r", "seed": 0}
+    counts |= {"cells": 8, "cells_per_second": 1.0}
     assert events == [
         {**counts, "done": 4, "passed": 3, "failed": 1, "no_null": 0, "error": 0, "seconds_left": 4.0},
         {**counts, "done": 6, "passed": 3, "failed": 1, "no_null": 1, "error": 1, "seconds_left": 2.0},

@@ -246,13 +246,16 @@ def _responses(results: "Results") -> "pd.DataFrame":
 
 
 def _each(runs: tuple[Path, ...], json: bool, table_of: Callable[["Results"], "pd.DataFrame"]) -> int:
-    """Analyze each run by itself; several have their tables joined, with a column of their names."""
+    """Analyze each run by itself, and each of its recipes; several have their tables joined, with a column of names."""
     import pandas as pd
+
+    from metamers.study.analyses import by_recipe
 
     tables = []
     for results in _read(runs):
         try:
-            table = table_of(results)
+            parts = [(recipe, table_of(part)) for recipe, part in by_recipe(results)]
+            table = parts[0][1] if len(parts) == 1 else pd.concat([t.assign(recipe=recipe) for recipe, t in parts])
         except MetamersError as error:
             raise error if len(runs) == 1 else MetamersError(f"{results.store.folder}: {error}") from None
         tables.append(table if len(runs) == 1 else table.assign(run=str(results.store.folder)))

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from metamers.cli.options import Json
-from metamers.cli.output import give_json, say, say_note
+from metamers.cli.output import give_json, say_note
 
 SHOWN = 20
 
@@ -37,10 +37,10 @@ def clean(run: Path, /, *, yes: Annotated[bool, Parameter(negative="")] = False,
         give_json({"run": str(run), "files": names, "bytes": size, "deleted": yes})
         return 0
     for name in names[:SHOWN]:
-        say(f"  {name}")
+        print(f"  {name}")
     if len(names) > SHOWN:
         folders = Counter(name.partition("/")[0] for name in names[SHOWN:])
-        say("  and " + ", ".join(f"{count:,} more in {folder}" for folder, count in folders.items()))
+        print("  and " + ", ".join(f"{count:,} more in {folder}" for folder, count in folders.items()))
     done = "deleted" if yes else "not referred to; --yes deletes them"
-    say(f"{len(names):,} files, {size / 1e6:,.1f} MB {done}")
+    print(f"{len(names):,} files, {size / 1e6:,.1f} MB {done}")
     return 0

@@ -141,22 +141,12 @@ def _finish(store: "Store", tables: "dict[str, pd.DataFrame]", new: dict[str, in
     """Write the page, say who recognized what, and give the exit code."""
     import pandas as pd
 
-    from metamers.analysis import balanced_accuracy, recognition_by_stage
     from metamers.observers.model_observer import some
     from metamers.report import write_report
-    from metamers.store import chances, write_whole
+    from metamers.study.analyses import write_recognition
 
     responses = pd.concat([tables["responses"], tables["controls"]]) if len(tables["controls"]) else tables["responses"]
-    matches = tables["matches"]
-    failed = set(matches.cell[matches.verdict.isin(["failed", "error"])])
-    stages = {entry["name"]: entry["stages"] for entry in store.study()["models"]}
-    matrix = recognition_by_stage(responses, stages=stages, exclude=failed)
-    matrix["chance"] = matrix["observer"].map(chances(store))
-    balanced = balanced_accuracy(responses[~responses.cell.isin(failed)])[
-        ["model", "stage", "observer", "balanced_accuracy"]
-    ]
-    matrix = matrix.merge(balanced, how="left", on=["model", "stage", "observer"])
-    write_whole(store.folder / "tables" / "recognition.csv", matrix.to_csv(index=False).encode())
+    matrix = write_recognition(store, tables)
     observers = []
     for name, count in new.items():
         own = responses[responses["observer"] == name]

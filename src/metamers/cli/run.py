@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from metamers.cli.make import Several, command_line, finish, require_outside
 from metamers.cli.options import Count, Json
-from metamers.cli.output import give_json, progress, say, say_note
+from metamers.cli.output import give_json, progress, say_note
 from metamers.cli.train import parse_changes
 from metamers.errors import MetamersError
 
@@ -69,7 +69,8 @@ def run(
         local: this process. dask: workers on this machine, of a running scheduler, or as jobs of SLURM (extras: dask,
         slurm).
     anew
-        Where the stimuli have changed since the run began, delete what was made of the old ones and begin again.
+        Where the stimuli have changed since the run began, delete all that was made, but for what people answered, and
+        begin again.
     set_
         Change the study: KEY=VALUE, e.g. batch_size=32 device=cuda stimuli.limit=10.
     strict
@@ -88,7 +89,9 @@ def run(
     null = config.null_stimuli
     require_outside(out, config.stimuli.source, None if null is None else null.source)
     Store(out).require_free()
-    resolved = resolve(config)
+    elsewhere = workers is not None and (workers.address is not None or workers.slurm is not None)
+    # The machines of a cluster may have GPUs where this one has none.
+    resolved = resolve(config.model_copy(update={"device": "cpu"}) if elsewhere else config)
     with progress() as update, _runner(runner, workers or Workers(), config) as chosen:
         store = run_study(
             *(config, resolved, out),
@@ -153,9 +156,9 @@ def _plan(study: "Study", json: bool) -> int:
         give_json({**totals, "models": [asdict(each) for each in found]})
     else:
         for each in found:
-            say(_line(each.model, asdict(each)))
-        say(_line("in all", totals))
-        say("at most, as most searches stop early; null distributions and observers come on top")
+            print(_line(each.model, asdict(each)))
+        print(_line("in all", totals))
+        print("at most, as most searches stop early; null distributions, observers and the page come on top")
     return 0
 
 
@@ -163,4 +166,5 @@ def _line(name: str, cost: "dict[str, Any]") -> str:
     from metamers.report.summaries import duration
 
     memory, disk = (cost[key] / 1e6 for key in ("memory_bytes", "disk_bytes"))
-    return f"{name}: {cost['cells']:,} cells, {duration(cost['seconds'])}, {memory:,.0f} MB memory, {disk:,.0f} MB disk"
+    cells, time_ = f"{cost['cells']:,} cells", duration(cost["seconds"])
+    return f"{name}: {cells}, {time_}, {memory:,.0f} MB of memory for a batch, {disk:,.0f} MB on disk"

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from metamers.cli.options import Json
-from metamers.cli.output import give_json, say
+from metamers.cli.output import give_json
 
 
 def status(run: Path, /, *, json: Json = False) -> int:
@@ -23,15 +23,15 @@ def status(run: Path, /, *, json: Json = False) -> int:
     if json:
         give_json(found)
         return 0
-    say(
+    print(
         f"{found['done']:,} of {found['cells']:,} cells done: {found['passed']:,} passed, {found['failed']:,} failed, "
         f"{found['no_null']:,} without a null, {found['error']:,} could not be made"
     )
     for reason, count in found["reasons"].items():
-        say(f"  {count:,}: {reason}")
-    left = "unknown" if found["seconds_left"] is None else duration(found["seconds_left"])
+        print(f"  {count:,}: {reason}")
+    left = "" if found["seconds_left"] is None else f", about {duration(found['seconds_left'])} of computing"
     if found["waiting"] or found["running"]:
         owner = found["owner"]
         working = f"process {owner['process']} on {owner['host']} works on it" if owner else "nobody works on it"
-        say(f"{found['running']:,} running, {found['waiting']:,} waiting, about {left} of computing; {working}")
+        print(f"{found['running']:,} running, {found['waiting']:,} waiting{left}; {working}")
     return 0

@@ -2,11 +2,10 @@
 
 from metamers.observers.human_responses import import_responses
 from metamers.observers.model_observer import ModelObserver, model_observer, outdated, recognize, require_scored
-from metamers.observers.shown import CONTROLS, UNTRAINED, shown
+from metamers.observers.shown import CONTROLS, shown
 
 __all__ = [
     "CONTROLS",
-    "UNTRAINED",
     "ModelObserver",
     "import_responses",
     "model_observer",

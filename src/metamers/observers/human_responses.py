@@ -6,9 +6,10 @@ from pathlib import Path, PurePosixPath
 from metamers.errors import MetamersError, nearest
 from metamers.labels import LabelSpace
 from metamers.observers.model_observer import some
-from metamers.observers.shown import UNTRAINED, shown
+from metamers.observers.shown import shown
 from metamers.observers.trials import Trial, TrialFile, read_trials
 from metamers.store import Record, Store, record_id
+from metamers.store.current import UNTRAINED
 
 HUMAN = "human"
 
@@ -163,7 +164,7 @@ def _row(trial: Trial, file: TrialFile, stimulus: Record, space: LabelSpace | No
             f"{trial.label!r}, but in the run {stimulus['cell']!r} is {label!r}; correct one, or "
             "give the --labels that have both",
         )
-    keys = ("cell", "model", "stage", "recipe", "reference", "seed", "control")
+    keys = ("cell", "model", "stage", "recipe", "reference", "seed", "sha256", "control")
     return {
         **{key: stimulus[key] for key in keys},
         **{"observer": HUMAN, "observer_kind": HUMAN, "participant": trial.participant},

@@ -182,8 +182,10 @@ def _recognize_group(store: Store, observer: ModelObserver, stimuli: list[Record
         return 0
     for stimulus, response in zip(new, observer.answer(_stimulus_set(store, new)), strict=True):
         known[stimulus["cell"], stimulus["sha256"]] = _row(observer, stimulus, response)
-    # Answers about metamers that were made anew since go with the old record.
+    # Answers about metamers that were made anew since go; those about what another state of the study shows stay.
+    cells = {stimulus["cell"] for stimulus in stimuli}
     rows = [known[stimulus["cell"], stimulus["sha256"]] for stimulus in stimuli]
+    rows += [row for (cell, _), row in known.items() if cell not in cells]
     store.commit_responses({"id": id_, **asked, "fingerprint": observer.fingerprint, "responses": rows})
     return len(new)
 

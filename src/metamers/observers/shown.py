@@ -1,19 +1,16 @@
 """What observers are shown: the written metamers of a run, their references, and controls."""
 
 from collections.abc import Collection
-from pathlib import PurePosixPath
 
 from metamers.errors import MetamersError, nearest
 from metamers.stimuli.playing import as_played
 from metamers.stimuli.written import encode, written_set
 from metamers.store import Cell, Record, Store, sha256, write_whole
+from metamers.store.current import NATURAL, START, UNTRAINED, natural_cell, start_cell, start_file, start_key
 from metamers.synthesis import Recipe
 from metamers.synthesis.metamers import start_signals
 
-NATURAL, START = "natural", "start"
 CONTROLS = ("start", "reference", "untrained")
-UNTRAINED = "controls/untrained"
-"""Where within a run the run of its untrained models lies."""
 
 _FIELDS = ("cell", "model", "stage", "recipe", "reference", "seed", "label", "file", "sha256", "control")
 
@@ -55,9 +52,8 @@ def _written(store: Store) -> list[Record]:
 
 def _reference(cell: Record) -> Record:
     """The reference of a cell as a stimulus of its own."""
-    name = PurePosixPath(cell["reference_file"]).relative_to("references").with_suffix("")
     return {
-        **{"cell": f"{NATURAL}/{name}", "model": None, "stage": NATURAL, "recipe": None, "seed": None},
+        **{"cell": natural_cell(cell["reference_file"]), "model": None, "stage": NATURAL, "recipe": None, "seed": None},
         **{"reference": cell["reference"], "label": cell["label"]},
         **{"file": cell["reference_file"], "sha256": cell["reference_sha256"]},
     }
@@ -68,12 +64,11 @@ def _starts(store: Store, cells: list[Record]) -> list[Record]:
     recipes = {recipe["name"]: Recipe(**recipe) for recipe in store.study()["recipes"]}
     first: dict[tuple[str, str, int], Record] = {}
     for cell in cells:
-        first.setdefault((cell["reference_file"], cell["recipe"], cell["seed"]), cell)
+        first.setdefault(start_key(cell), cell)
     starts = []
     for cell in first.values():
         key = Cell(*(cell[name] for name in ("model", "stage", "recipe", "reference", "seed")))
-        suffix = PurePosixPath(cell["reference_file"]).suffix
-        file = f"controls/{START}/{key.file_stem.removeprefix('metamers/')}{suffix}"
+        file = start_file(cell)
         path = store.path(file)
         if not path.is_file():
             like = written_set("", [""], [store.path(cell["reference_file"])])
@@ -85,7 +80,7 @@ def _starts(store: Store, cells: list[Record]) -> list[Record]:
         starts.append(
             {
                 **{name: cell[name] for name in ("recipe", "reference", "seed", "label")},
-                **{"cell": f"{START}/{key.id}", "model": None, "stage": START, "file": file},
+                **{"cell": start_cell(cell), "model": None, "stage": START, "file": file},
                 "control": START,
                 "sha256": sha256(path.read_bytes()),
             }

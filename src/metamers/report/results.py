@@ -68,7 +68,7 @@ def read_results(folder: Path) -> Results:
         batches=batches,
         cells=_in_order(cells, stages),
         stages=stages,
-        nulls=_nulls(store, cells),
+        nulls={(null["model"], null["stage"]): null for null in store.nulls(batches)},
         responses=read_table(store, "responses"),
         controls=read_table(store, "controls"),
         robustness=robustness(store),
@@ -110,14 +110,3 @@ def _in_order(cells: Sequence[Cell], stages: dict[str, tuple[str, ...]]) -> list
         return models[cell["model"]], reference, cell["recipe"], cell["seed"], where
 
     return sorted(cells, key=key)
-
-
-def _nulls(store: Store, cells: Iterable[Cell]) -> dict[tuple[str, str], dict[str, Any]]:
-    maxima = {(c["model"], c["stage"]): c["null_snr_db"] for c in cells if c["null_snr_db"] is not None}
-    chosen: dict[tuple[str, str], dict[str, Any]] = {}
-    for null in store.nulls():
-        key = null["model"], null["stage"]
-        # Nulls from other sets may lie in the cache; the one that the cells were judged by is meant.
-        if key not in chosen or null["measures"]["snr_db"]["max"] == maxima.get(key):
-            chosen[key] = null
-    return chosen

@@ -1,17 +1,22 @@
 """How far a run is."""
 
+import re
 from collections import Counter
 from typing import Any
 
 from metamers.store.lock import owner
 from metamers.store.store import Store
 
+_NUMBER = re.compile(r" -?\d+\.\d+(e-?\d+)?")
 _VERDICTS = ("passed", "failed", "no null", "error")
 
 
 def progress_of(store: Store) -> dict[str, Any]:
-    """Counts of the cells of a run: `cells` in all, `done`, of each verdict, `running`, `waiting`; `reasons` (of how
-    many cells each); `seconds_left`, of one process at the speed of what is done; `owner`, who works on it."""
+    """Counts of the cells of a run: `cells` in all, `done`, of each verdict, `running`, `waiting`.
+
+    Also `reasons` (without their numbers, of how many cells each); `seconds_left`, of one process at the speed of what
+    is done; `owner`, who works on it.
+    """
     study = store.study()
     per_stage = study["stimuli"]["n"] * len(study["seeds"]) * len(study["recipes"])
     cells = per_stage * sum(len(model["stages"]) for model in study["models"])
@@ -24,7 +29,7 @@ def progress_of(store: Store) -> dict[str, Any]:
         for cell in batch["cells"]:
             verdicts[cell["verdict"]] += 1
             if cell["verdict"] in ("failed", "error"):
-                reasons[cell["reason"]] += 1
+                reasons[_NUMBER.sub("", cell["reason"])] += 1
     done = verdicts.total()
     running = min((working or {}).get("running", 0), cells - done)
     return {

@@ -11,6 +11,7 @@ import yaml
 from metamers.errors import MetamersError
 from metamers.store.cell import slug
 from metamers.store.files import clear_disk_errors, is_temporary, read_json, sha256, write_json, write_whole
+from metamers.store.identity import Hashes, changes, is_part, merged, require_names_free, stages_of, without_cells
 from metamers.store.lock import LOCK, Tell, locked
 
 Record = dict[str, Any]
@@ -19,9 +20,10 @@ FORMAT = 2
 """Of a run's folder; of another, nothing is read."""
 
 # What may differ between two calls that continue one study.
-_INCIDENTAL = ("format", "command", "created", "metamers", "versions", "device")
+_INCIDENTAL = ("format", "command", "created", "metamers", "versions", "device", "criterion")
 
-_STIMULI = "stimuli.json"
+STIMULI = "stimuli.json"
+_MADE = ("batches", "metamers", "unrounded", "references", "null", "controls", "tables", "analyses", "figures")
 
 
 class Store:
@@ -38,49 +40,61 @@ class Store:
         return store
 
     def begin(
-        self, study: Mapping[str, Any], stimuli: Mapping[str, Mapping[str, str]] | None = None, *, beside: bool = False
-    ) -> None:
-        """Start or continue `study` here; `stimuli` gives the hashes of its sets of stimuli, by their ids.
+        self, study: Mapping[str, Any], stimuli: Hashes | None = None, *, beside: bool = False, replace: bool = False
+    ) -> bool:
+        """Start or continue `study` here, and whether it is another state of it than before; `stimuli` gives the hashes
+        of its stimuli.
 
         With `beside`, its models, stages, recipes and seeds may be others than before, whose cells stay beside the new.
+        With `replace`, what cannot be continued is cleared.
         Raises MetamersError where another study, or something else, is, and where cells of another model or recipe of
         the same name are.
         """
         self.require_free()
+        hashes = merged(self._stimuli(), stimuli or {})
         if (self.folder / "study.yaml").is_file():
-            old = self.study()
-            compared = (_without_cells(old, study), _without_cells(study, old)) if beside else (old, study)
-            if differing := _first_difference(*compared):
-                raise MetamersError(f"{self.folder}: holds another study (its {differing}); choose another --out")
-            if not _first_difference(old, study):
-                return
-            self._require_names_free(study)
-        write_json(self.folder / _STIMULI, stimuli or {})
+            try:
+                old = self.study()
+                if _first_difference(old, study) is None:
+                    return False
+                self._require_same(old, study, beside)
+            except MetamersError:
+                if not replace:
+                    raise
+                self._clear()
+                hashes = stimuli or {}
+        write_json(self.folder / STIMULI, hashes)
         text = yaml.safe_dump({"format": FORMAT, **study}, sort_keys=False, allow_unicode=True)
         write_whole(self.folder / "study.yaml", text.encode())
+        return True
 
-    def changed_stimuli(self, study: Mapping[str, Any], stimuli: Mapping[str, Mapping[str, str]]) -> list[str]:
+    def changed_stimuli(self, study: Mapping[str, Any], stimuli: Hashes) -> list[str]:
         """Which stimuli of the sets that `study` names are no longer those of the run, as `'a.png' has changed`."""
-        path = self.folder / _STIMULI
-        old = read_json(path) if path.is_file() else {}
-        before = self.study() if old else {}
-        return [
+        if not (self.folder / "study.yaml").is_file():
+            return []
+        before, old = self.study(), self._stimuli()
+        same = [kind for kind in stimuli if (study.get(kind) or {}).get("spec") == (before.get(kind) or {}).get("spec")]
+        found = [
             f"'{id_}' {what}"
-            for kind, hashes in stimuli.items()
-            if (study.get(kind) or {}).get("spec") == (before.get(kind) or {}).get("spec")
-            for id_, what in _changes(old.get(kind, {}), hashes)
+            for kind in same
+            for size, hashes in stimuli[kind].items()
+            for id_, what in changes(old.get(kind, {}).get(size, hashes), hashes)
         ]
+        return list(dict.fromkeys(found))
 
-    def clear(self) -> None:
-        """Delete all that the run holds: its records first, so that none names a file that is gone, the study last."""
+    def _clear(self) -> None:
+        """Delete what was made: records first, so that none names a file that is gone.
+
+        What people answered, and how models stand attacks, stays, and so does what is not of the store. The study
+        stays until another takes its place, so that whoever is killed here can begin again.
+        """
         with clear_disk_errors(self.folder):
-            for name in ("responses", "robustness", "batches"):
+            for record in self.all_responses():
+                if record.get("observer") != "human":
+                    self.drop_responses(record["id"])
+            for name in _MADE:
                 shutil.rmtree(self.folder / name, ignore_errors=True)
-            for path in sorted(self.folder.iterdir(), key=lambda path: path.name == "study.yaml"):
-                if path.is_dir():
-                    shutil.rmtree(path)
-                elif path.name != LOCK:
-                    path.unlink()
+            (self.folder / "report.html").unlink(missing_ok=True)
 
     def locked(self, say: Callable[[str], None] = lambda note: None) -> AbstractContextManager[Tell]:
         """Own the run while working on it: see `metamers.store.lock.locked`."""
@@ -94,7 +108,7 @@ class Store:
             # What a killed process left of its first file, or its lock, is nothing.
             if self.folder.is_file() or (
                 self.folder.is_dir()
-                and any(not is_temporary(path) and path.name != LOCK for path in self.folder.iterdir())
+                and any(not is_temporary(path) and path.name not in (LOCK, STIMULI) for path in self.folder.iterdir())
             ):
                 raise MetamersError(f"{self.folder}: exists and is not a run; choose a new or empty --out")
 
@@ -154,10 +168,11 @@ class Store:
         Batches of other models, stages, recipes and seeds, which an earlier study made here, are left out.
         """
         study = self.study()
+        belongs = is_part(study)
         for model, stage in stages_of(study):
             for path in sorted(self.batch_path(model, stage, "").parent.glob("*.json")):
                 record = read_json(path)
-                if is_part(record, study):
+                if belongs(record):
                     yield record
 
     def all_batches(self) -> Iterator[Record]:
@@ -174,6 +189,16 @@ class Store:
             (self.folder / "responses" / f"{record_id}.json").unlink()
 
     def responses(self) -> list[Record]:
+        """The response records, by id, but for those of a model that had the name of one of the study's and is
+        another."""
+        weights = {model["name"]: model.get("weights_hash") for model in self.study().get("models") or []}
+        return [
+            record
+            for record in self.all_responses()
+            if record.get("weights_hash") in (None, weights.get(record.get("observer"), record.get("weights_hash")))
+        ]
+
+    def all_responses(self) -> list[Record]:
         """All response records, by id."""
         return self._records("responses")
 
@@ -189,78 +214,30 @@ class Store:
         """Where the null distribution with this key is cached."""
         return self.folder / "null" / slug(model) / slug(stage) / f"{slug(key)}.json"
 
-    def nulls(self) -> list[Record]:
-        """The cached null distributions of the study's models and stages."""
-        folders = [self.null_path(model, stage, "").parent for model, stage in stages_of(self.study())]
-        return [read_json(path) for folder in folders for path in sorted(folder.glob("*.json"))]
+    def nulls(self, batches: Iterable[Record]) -> list[Record]:
+        """The null distributions that batches were judged by."""
+        files = dict.fromkeys(batch.get("null_file") for batch in batches)
+        return [read_json(self.path(file)) for file in files if file]
 
     def _records(self, kind: str) -> list[Record]:
         return [read_json(path) for path in sorted((self.folder / kind).glob("*.json"))]
 
-    def _require_names_free(self, study: Mapping[str, Any]) -> None:
-        """Raises MetamersError where cells of an earlier study would have the names, and so the files, of others."""
-        recipes = {recipe["name"] for recipe in study["recipes"]}
-        pairs = set(stages_of(study))
-        for record in self.all_batches():
-            same = (record["model"], record["stage"]) in pairs and record["recipe"] in recipes
-            if same and record["seed"] in study["seeds"] and not is_part(record, study):
-                raise MetamersError(
-                    f"{self.folder}: holds cells of another model {record['model']!r} or recipe {record['recipe']!r}; "
-                    "remove them with `metamers clean`, or choose another --out"
-                )
+    def _require_same(self, old: Mapping[str, Any], study: Mapping[str, Any], beside: bool) -> None:
+        compared = (without_cells(old, study), without_cells(study, old)) if beside else (old, study)
+        if differing := _first_difference(*compared):
+            raise MetamersError(f"{self.folder}: holds another study (its {differing}); choose another --out")
+        require_names_free(str(self.folder), self.all_batches(), study)
 
-
-def stages_of(study: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The models of a study with each of their stages."""
-    return [(model["name"], stage) for model in study["models"] for stage in model["stages"]]
-
-
-def is_part(record: Record, study: Mapping[str, Any]) -> bool:
-    """Whether a batch's cells are among those of a study: of its models, as they are, stages, recipes and seeds."""
-    weights = {model["name"]: model["weights_hash"] for model in study["models"]}
-    return (
-        (record["model"], record["stage"]) in stages_of(study)
-        and record["weights_hash"] == weights[record["model"]]
-        and record["settings"] in study["recipes"]
-        and record["seed"] in study["seeds"]
-    )
+    def _stimuli(self) -> Hashes:
+        path = self.folder / STIMULI
+        held: Hashes = read_json(path) if path.is_file() else {}
+        return held
 
 
 def record_id(parts: Sequence[str], readable: str) -> str:
     """A record's id: readable, with twelve digits of the hash of all that determines its content."""
     digest = sha256("\n".join(parts).encode())
     return f"{slug(readable)[:80]}-{digest[:12]}"
-
-
-def is_asked(response: Record, study: Mapping[str, Any]) -> bool:
-    """Whether a response is to a stimulus of a study: a reference, a start or metamer, or an untrained model's."""
-    stages = set(stages_of(study))
-    of = response["model"]
-    if response.get("control") == "untrained":
-        of = of.removeprefix("untrained-")
-    return (
-        (of is None or (of, response["stage"]) in stages)
-        and (response["recipe"] is None or response["recipe"] in {recipe["name"] for recipe in study["recipes"]})
-        and (response["seed"] is None or response["seed"] in study["seeds"])
-    )
-
-
-def _without_cells(study: Mapping[str, Any], other: Mapping[str, Any]) -> Record:
-    """A study but for what its cells are of: what it and the other have in common of models and recipes remains."""
-    models = {model["name"] for model in other["models"]}
-    recipes = {recipe["name"] for recipe in other["recipes"]}
-    return {
-        **study,
-        "seeds": None,
-        "recipes": {recipe["name"]: recipe for recipe in study["recipes"] if recipe["name"] in recipes},
-        "models": {m["name"]: {**m, "stages": None} for m in study["models"] if m["name"] in models},
-    }
-
-
-def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for id_ in dict.fromkeys([*old, *new]):
-        if old.get(id_) != new.get(id_):
-            yield id_, "is new" if id_ not in old else "is gone" if id_ not in new else "has changed"
 
 
 def _first_difference(old: Any, new: Any, where: str = "") -> str | None:
@@ -273,11 +250,16 @@ def _first_difference(old: Any, new: Any, where: str = "") -> str | None:
         return next(filter(None, found), None)
     if isinstance(old, list) and isinstance(new, list):
         return f"number of {where} is {len(old)}, not {len(new)}"
-    return None if old == new else f"{where} is {_short(old)}, not {_short(new)}"
+    if old == new:
+        return None
+    texts = [f"{len(each)} entries" if isinstance(each, list | Mapping) else str(each) for each in (old, new)]
+    alike = next((i for i, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), min(map(len, texts)))
+    return f"{where} is {_short(texts[0], alike)}, not {_short(texts[1], alike)}"
 
 
-def _short(value: Any) -> str:
-    if isinstance(value, list | Mapping):
-        return f"{len(value)} entries"
-    text = str(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+def _short(text: str, alike: int) -> str:
+    """A text, of a long one what follows the part that is alike."""
+    if len(text) <= 40:
+        return text
+    begin = max(0, min(alike - 10, len(text) - 40))
+    return ("..." if begin else "") + text[begin : begin + 40] + ("..." if begin + 40 < len(text) else "")

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from metamers.store.current import current_files
 from metamers.store.files import write_whole
-from metamers.store.store import Store, is_asked
+from metamers.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,18 +50,19 @@ def build_tables(store: Store) -> dict[str, "pd.DataFrame"]:
     """Derive `matches`, `responses`, `controls`, `robustness` and `null` from the records and write them as CSV under
     `tables/`.
 
-    Responses to controls (start noise, metamers of untrained models) stand in `controls` alone; those to cells that are
-    no longer of the study, nowhere.
+    Responses to controls (start noise, metamers of untrained models) stand in `controls` alone; those to what the run
+    no longer shows, nowhere.
     """
-    study = store.study()
-    answers = [row for record in store.responses() for row in record["responses"] if is_asked(row, study)]
-    cells = (cell for batch in store.batches() for cell in batch["cells"])
+    now = current_files(store)
+    rows = (row for record in store.responses() for row in record["responses"])
+    answers = [row for row in rows if row["sha256"] == now.get(row["cell"])]
+    batches = [{**batch, "cells": [_columns(cell, MATCHES) for cell in batch["cells"]]} for batch in store.batches()]
     tables = {
-        "matches": matches([{column: cell.get(column) for column in MATCHES} for cell in cells]),
+        "matches": matches([cell for batch in batches for cell in batch["cells"]]),
         "responses": _table([row for row in answers if not row.get("control")], RESPONSES),
         "controls": _table([row for row in answers if row.get("control")], CONTROLS),
         "robustness": robustness(store),
-        "null": _table([row for null in store.nulls() for row in _null_rows(null)], NULL),
+        "null": _table([row for null in store.nulls(batches) for row in _null_rows(null)], NULL),
     }
     for name, table in tables.items():
         write_whole(store.folder / "tables" / f"{name}.csv", _csv(table).encode())
@@ -82,6 +84,10 @@ def read_table(store: Store, name: str) -> "pd.DataFrame":
 def chances(store: Store) -> dict[str, float]:
     """What guessing gives each observer: one over the number of labels that it may choose from."""
     return {r["observer"]: 1 / r["n_labels"] for r in store.responses() if r.get("n_labels")}
+
+
+def _columns(record: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+    return {column: record.get(column) for column in columns}
 
 
 def _csv(table: "pd.DataFrame") -> str:

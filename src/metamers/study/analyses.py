@@ -1,6 +1,7 @@
 """The statistics of a run that need nothing but it, each a table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from metamers.errors import MetamersError
@@ -15,20 +16,74 @@ Say = Callable[[str], None]
 
 
 def run_analyses(store: Store, names: Sequence[str], say: Say) -> None:
-    """Write `analyses/NAME.csv` for each analysis; of one that cannot be made of this run, `say` why, and remove it."""
+    """Write `analyses/NAME.csv` for each analysis, and remove the others; of one that cannot be made, `say` why.
+
+    Of several recipes, each has its own rows.
+    """
+    import pandas as pd
+
     from metamers.report.results import read_results
 
-    results = read_results(store.folder) if names else None
+    for path in (store.folder / "analyses").glob("*.csv"):
+        path.unlink()
+    if not names:
+        return
+    results, said = read_results(store.folder), set[str]()
+
+    def once(note: str) -> None:
+        if note not in said:
+            say(note)
+        said.add(note)
+
     for name in names:
-        path = store.folder / "analyses" / f"{name}.csv"
         try:
-            assert results is not None
-            table = ANALYSES[name](results, say)
+            tables = [(recipe, ANALYSES[name](part, once)) for recipe, part in by_recipe(results)]
+            table = tables[0][1] if len(tables) == 1 else pd.concat([t.assign(recipe=recipe) for recipe, t in tables])
         except MetamersError as error:
             say(f"analysis {name}: {error}")
-            path.unlink(missing_ok=True)
         else:
-            write_whole(path, table.to_csv(index=False, lineterminator="\n").encode())
+            content = table.to_csv(index=False, lineterminator="\n").encode()
+            write_whole(store.folder / "analyses" / f"{name}.csv", content)
+
+
+def write_recognition(store: Store, tables: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame":
+    """Write `tables/recognition.csv`, generating model x stage x observer, from the tables of `build_tables`."""
+    import pandas as pd
+
+    from metamers.analysis import balanced_accuracy, recognition_by_stage
+
+    responses, controls, matches = tables["responses"], tables["controls"], tables["matches"]
+    responses = pd.concat([responses, controls]) if len(controls) else responses
+    failed = set(matches.cell[matches.verdict.isin(["failed", "error"])])
+    stages = {entry["name"]: entry["stages"] for entry in store.study()["models"]}
+    matrix = recognition_by_stage(responses, stages=stages, exclude=failed)
+    matrix["chance"] = matrix["observer"].map(chances(store))
+    balanced = balanced_accuracy(responses[~responses.cell.isin(failed)])
+    key = ["model", "stage", "observer"]
+    matrix = matrix.merge(balanced[[*key, "balanced_accuracy"]], how="left", on=key)
+    write_whole(store.folder / "tables" / "recognition.csv", matrix.to_csv(index=False).encode())
+    return matrix
+
+
+def by_recipe(results: "Results") -> "list[tuple[str, Results]]":
+    """The results of each recipe by itself, as metamers of one model by two recipes are two kinds of metamers."""
+    names = [recipe["name"] for recipe in results.study["recipes"]]
+
+    def of(name: str, table: "pd.DataFrame") -> "pd.DataFrame":
+        return table[table["recipe"].isna() | (table["recipe"] == name)]
+
+    return [
+        (
+            name,
+            replace(
+                results,
+                cells=[cell for cell in results.cells if cell["recipe"] == name],
+                responses=of(name, results.responses),
+                controls=of(name, results.controls),
+            ),
+        )
+        for name in names
+    ]
 
 
 def scored_responses(results: "Results", say: Say) -> "pd.DataFrame":
@@ -49,21 +104,25 @@ def scored_responses(results: "Results", say: Say) -> "pd.DataFrame":
     return table
 
 
-def signals(results: "Results") -> "pd.DataFrame":
-    """Metamers and their references as written: images in [0, 1], sounds in [-1, 1]."""
+def _signals(results: "Results") -> "Iterator[pd.DataFrame]":
+    """Metamers and their references as written, of one model and stage at a time: images in [0, 1], sounds in
+    [-1, 1]."""
     import pandas as pd
 
     from metamers.stimuli.written import read_signals
 
     keys, failed = ["model", "stage", "recipe", "reference", "seed"], results.failed
-    made = [
-        {key: cell[key] for key in keys}
-        | {"signal": read_signals([results.store.path(cell["file"])])[0].numpy()}
-        | {"reference_signal": read_signals([results.store.path(cell["reference_file"])])[0].numpy()}
-        for cell in results.cells
-        if cell["file"] and cell["cell"] not in failed
-    ]
-    return pd.DataFrame(made, columns=[*keys, "signal", "reference_signal"])
+    made = [cell for cell in results.cells if cell["file"] and cell["cell"] not in failed]
+    for model, stages in results.stages.items():
+        for stage in stages:
+            rows = [
+                {key: cell[key] for key in keys}
+                | {"signal": read_signals([results.store.path(cell["file"])])[0].numpy()}
+                | {"reference_signal": read_signals([results.store.path(cell["reference_file"])])[0].numpy()}
+                for cell in made
+                if (cell["model"], cell["stage"]) == (model, stage)
+            ]
+            yield pd.DataFrame(rows, columns=[*keys, "signal", "reference_signal"])
 
 
 def merits(runs: "Sequence[Results]", observers: str, resamples: int, say: Say) -> "pd.DataFrame":
@@ -81,9 +140,15 @@ def merits(runs: "Sequence[Results]", observers: str, resamples: int, say: Say) 
 
 def seeds(results: "Results", say: Say) -> "pd.DataFrame":
     """How different the metamers of one reference from several seeds are, in values and to the observers."""
+    import pandas as pd
+
     from metamers.analysis import seed_agreement, seed_distances
 
-    distances = seed_distances(signals(results))
+    several = (part for part in _signals(results) if part.duplicated(["recipe", "reference"]).any())
+    found = [seed_distances(part) for part in several]
+    if not found:
+        raise MetamersError("no reference has metamers from two seeds; make them with --seed 0 1")
+    distances = pd.concat(found, ignore_index=True)
     if results.responses.empty:
         return distances
     agreement = seed_agreement(scored_responses(results, say)).drop(columns=["n_references", "n_pairs"])

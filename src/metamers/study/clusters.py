@@ -1,6 +1,7 @@
 """The workers of a study: on this machine, of a scheduler that runs already, or jobs of SLURM."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ def workers(n: int, address: str | None = None, slurm: Slurm | None = None) -> "
         return
     with local_cluster(n) if slurm is None else slurm_cluster(slurm) as cluster:
         if slurm is not None:
+            _require_accepted(cluster.job_script())
             cluster.scale(jobs=n)
         with Client(cluster) as client:
             yield client
@@ -68,6 +70,17 @@ def local_cluster(n: int) -> Any:
         )
     except RuntimeError as error:
         raise MetamersError(f"the {n} workers could not be started ({error}); try again, or with fewer") from error
+
+
+def _require_accepted(script: str) -> None:
+    """Raises MetamersError where SLURM would not take a job script."""
+    try:
+        tried = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise MetamersError("--slurm needs the command sbatch, which is not here; call this where it is") from error
+    if tried.returncode:
+        said = (tried.stderr.strip().splitlines() or ["without a reason"])[-1]
+        raise MetamersError(f"SLURM refuses the jobs ({said}); change --slurm, --gpus, --cores, --memory or --walltime")
 
 
 def require_gpus(device: str, n: int, share: bool) -> None:

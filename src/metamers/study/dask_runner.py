@@ -6,7 +6,8 @@ Workers read the study's configuration, load a model once and keep it; what come
 import os
 import secrets
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from asyncio import CancelledError
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -78,7 +79,7 @@ class DaskRunner:
                         yield (place, batch), (_make, place, key, batch.id)
 
         deadly: list[tuple[Place, Batch]] = []
-        for (place, batch), future in self._each(jobs(), watch, settings.batch_size):
+        for (place, batch), future in self._each(jobs(), watch, lambda label: len(label[1].rows)):
             if _killed_its_workers(future):
                 deadly.append((place, batch))
                 continue
@@ -93,14 +94,14 @@ class DaskRunner:
         alone = [(row, (_try, place, batch.recipe.name, batch.seed, row)) for row in batch.rows]
         tried = [found for job in alone for found in self._each([job], watch)]
         killers = tuple(row for row, future in tried if _killed_its_workers(future))
-        for _, future in self._each([(batch, (_make, place, key, batch.id, killers))], watch, len(batch.rows)):
+        for _, future in self._each([(batch, (_make, place, key, batch.id, killers))], watch, lambda b: len(b.rows)):
             _result(future, batch.task.model.name)
 
     def _each(
-        self, jobs: Iterable[tuple[Any, tuple[Any, ...]]], watch: Watch, cells: int = 0
+        self, jobs: Iterable[tuple[Any, tuple[Any, ...]]], watch: Watch, cells: Callable[[Any], int] = lambda label: 0
     ) -> Iterator[tuple[Any, "Future[Any]"]]:
         """Each job's label and its future once it is done; a job is a label, and a function with its arguments. `cells`
-        are made by a job."""
+        tells how many the job with a label makes."""
         from distributed import wait
 
         left, pending = iter(jobs), dict[Any, Any]()
@@ -111,7 +112,7 @@ class DaskRunner:
                 pending[self.client.submit(function, *arguments, pure=False)] = label
             if not pending:
                 return
-            watch.running(cells * min(workers, len(pending)))
+            watch.running(sum(map(cells, list(pending.values())[:workers])))
             try:
                 finished = wait(list(pending), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done
             except TimeoutError:
@@ -141,8 +142,12 @@ def _result(future: "Future[Any]", model: str) -> Any:
             f"work on {model} ends its workers, though no cell alone does; give them more memory, or the study a "
             "smaller batch_size and another --out"
         )
+    from distributed.client import FuturesCancelledError
+
     try:
         return future.result()
+    except (FuturesCancelledError, CancelledError) as error:
+        raise MetamersError("the scheduler was lost; run the same command again, it resumes") from error
     except ImportError as error:
         raise MetamersError(
             f"a worker cannot import what the study needs ({error}); install it for the workers"
@@ -172,12 +177,22 @@ def _study(place: Place) -> Study:
 
 
 def own_device(device: str) -> str:
-    """The GPU of this worker, of those that its machine lets it see: the first worker's is the first."""
+    """The GPU of this worker, of those that its machine lets it see: the first worker's is the first.
+
+    Raises MetamersError for a worker without a number that sees several.
+    """
     import torch
     from distributed import get_worker
 
     name, gpus = get_worker().name, torch.cuda.device_count()
-    return f"cuda:{int(name) % gpus}" if device == "cuda" and gpus > 1 and str(name).isdigit() else device
+    if device != "cuda" or gpus < 2:
+        return device
+    if not str(name).isdigit():
+        raise MetamersError(
+            f"a worker on {socket.gethostname()} sees {gpus} GPUs and does not know which is its own; start each "
+            "worker with one in CUDA_VISIBLE_DEVICES"
+        )
+    return f"cuda:{int(name) % gpus}"
 
 
 @lru_cache(maxsize=8)
@@ -195,7 +210,12 @@ def _null_key(place: Place) -> str | None:
 
 
 def _make(place: Place, key: str | None, batch_id: str, killers: tuple[int, ...] = ()) -> str:
-    batch, settings, store = _batches(place, key)[batch_id], _study(place).settings, Store(place.folder)
+    batch, settings, store = _batches(place, key).get(batch_id), _study(place).settings, Store(place.folder)
+    if batch is None:
+        raise MetamersError(
+            f"a worker on {socket.gethostname()} reads other stimuli or models than the study began with; let nothing "
+            "change while it runs, and run the same command again"
+        )
     if not _path(store, batch).is_file():
         null = null_of(store, batch.task, batch.representation, settings)
         make_batch(store, batch, settings, add_references(store, batch.task, batch.rows), null, killers=killers)

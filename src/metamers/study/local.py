@@ -10,7 +10,7 @@ from metamers.study.batches import require_matchable
 from metamers.study.making import add_references, make_batch, null_of
 from metamers.study.plan import ModelTask, Settings, cut_batches, describe_study, stimulus_hashes
 from metamers.study.watch import OnEvent, Progress, Watch
-from metamers.synthesis import choose_null_set, require_units
+from metamers.synthesis import require_units
 
 Runner = Callable[[Store, Sequence[ModelTask], Settings, Watch], None]
 """Makes the nulls and batches of a study that are not there yet."""
@@ -43,6 +43,7 @@ def run_local(
     runner: Runner = make_here,
     beside: bool = False,
     anew: bool = False,
+    replace: bool = False,
     command: str = "",
     progress: Progress = lambda done, total, what: None,
     on_event: OnEvent = lambda event: None,
@@ -51,8 +52,8 @@ def run_local(
     """Make all cells of a study in the folder `out`; what is there already is not made again.
 
     With `beside`, the folder may hold cells of other models, stages, recipes and seeds. With `anew`, what was made of
-    stimuli that have changed since is deleted. `say` is called with each thing to know before the work: notes of the
-    models, and that there is no null.
+    stimuli that have changed since is deleted; with `replace`, so is any other study that is there. `say` is called
+    with each thing to know before the work: notes of the models, and that there is no null.
 
     Raises MetamersError for a folder that holds another study, or one of other stimuli, or that cannot be written, and,
     before anything is written, where no cell can be made.
@@ -69,8 +70,10 @@ def run_local(
     study, hashes = describe_study(tasks, settings, command), stimulus_hashes(tasks, settings)
     with store.locked(say) as tell:
         if changed := store.changed_stimuli(study, hashes):
-            _let_go(store, changed, anew, say)
-        store.begin(study, hashes, beside=beside)
+            _let_go(store, changed, beside, anew, say)
+        if store.begin(study, hashes, beside=beside, replace=replace or bool(changed)):
+            (store.folder / "tables" / "recognition.csv").unlink(missing_ok=True)
+            build_tables(store)  # so that they are never of what the study was before
         for note in notes:
             say(note)
         watch = Watch(work_in_all(tasks, settings), cells, progress, on_event, tell)
@@ -81,16 +84,16 @@ def run_local(
     return store
 
 
-def _let_go(store: Store, changed: Sequence[str], anew: bool, say: Callable[[str], None]) -> None:
-    """Delete what was made of stimuli that have changed. Raises MetamersError where that is not wanted."""
+def _let_go(store: Store, changed: Sequence[str], beside: bool, anew: bool, say: Callable[[str], None]) -> None:
+    """Say that what was made of stimuli that have changed goes. Raises MetamersError where that is not wanted."""
     named = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
     if not anew:
+        told = ", or let --anew delete what was made of the old ones" if beside else ""
         raise MetamersError(
-            f"{store.folder}: its stimuli are no longer those that it was begun with ({named}); restore them, choose "
-            "another --out, or let `metamers run --anew` delete what was made of the old ones"
+            f"{store.folder}: its stimuli are no longer those that it was begun with ({named}); restore them or choose "
+            f"another --out{told}"
         )
-    store.clear()
-    say(f"what was made of the old stimuli is deleted ({named})")
+    say(f"all that was made before the stimuli changed is deleted, but for what people answered ({named})")
 
 
 def work_in_all(tasks: Sequence[ModelTask], settings: Settings) -> int:
@@ -114,7 +117,7 @@ def _batches_per_stage(task: ModelTask, settings: Settings) -> int:
 def _null_notes(task: ModelTask, settings: Settings) -> tuple[str, ...]:
     """What to say where there are too few stimuli for a null distribution."""
     given = settings.null_stimuli
-    if choose_null_set(task.stimuli, given) is not None:
+    if settings.null_of(task.stimuli) is not None:
         return ()
     need = f"--null-stimuli with {MIN_GIVEN} different ones, or {MIN_OWN} stimuli"
     if given is not None:

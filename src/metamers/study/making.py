@@ -16,8 +16,7 @@ from metamers.stimuli.written import SUFFIXES, encode
 from metamers.store import Cell, Record, Store, read_json, record_id, sha256, write_json
 from metamers.study.batches import Made, OnStep, synthesize_each
 from metamers.study.cochleagrams import cochleagrams, draw_cochleagram
-from metamers.study.plan import Batch, ModelTask, Settings
-from metamers.synthesis import choose_null_set
+from metamers.study.plan import Batch, ModelTask, Settings, hashes_of
 
 UNROUNDED = "unrounded"
 """Where within a run its sounds lie before rounding, as 32-bit floats under the names of those that are judged."""
@@ -45,7 +44,7 @@ def null_of(
     progress: Callable[[int, int], None] = lambda found, pairs: None,
 ) -> Null:
     """The null distribution of a model and representation, from the store where it is there already."""
-    stimuli = choose_null_set(task.stimuli, settings.null_stimuli)
+    stimuli = settings.null_of(task.stimuli)
     if stimuli is None:
         return Null()
     key = record_id(
@@ -89,7 +88,7 @@ def make_batch(
     record: Record = {
         **{"id": batch.id, "model": model.name, "stage": batch.representation.name, "recipe": batch.recipe.name},
         **{"seed": batch.seed, "weights_hash": model.weights_hash(), "settings": batch.recipe.to_json()},
-        **{"representation": batch.representation.to_json(), "criterion": criterion.to_json()},
+        **{"representation": batch.representation.to_json(), **hashes_of(batch.task, settings)},
         "null_file": None if null.path is None else null.path.relative_to(store.folder).as_posix(),
         "null_sha256": None if null.path is None else sha256(null.path.read_bytes()),
         **{"versions": versions(), "device": str(model.device)},

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metamers.errors import MetamersError
@@ -11,7 +11,8 @@ from metamers.matching import Criterion, Representation
 from metamers.models import StagedModel
 from metamers.stimuli import StimulusSet
 from metamers.store import record_id, sha256, slug
-from metamers.synthesis import Recipe, default_criterion
+from metamers.store.identity import Hashes
+from metamers.synthesis import Recipe, choose_null_set, default_criterion
 
 PREPARATION = {
     "image": "shorter side resized (antialiased bicubic) and center crop, where not of the input's size",
@@ -54,6 +55,7 @@ class Settings:
     null_stimuli: StimulusSet | None = None
     null_pairs: int = 1_000_000
     batch_size: int = 16
+    _nulls: dict[Any, StimulusSet | None] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.null_stimuli is not None:
@@ -68,6 +70,15 @@ class Settings:
             raise MetamersError(f"seeds {list(self.seeds)}: give at least one, and each once")
         if any(not -(2**63) <= seed < 2**63 for seed in self.seeds):
             raise MetamersError(f"seeds {list(self.seeds)}: give numbers of at most 18 digits")
+
+    def null_of(self, stimuli: StimulusSet) -> StimulusSet | None:
+        """The stimuli for the null of models that take `stimuli` as they are fitted; read once."""
+        if self.null_stimuli is None:
+            return choose_null_set(stimuli, None)
+        key = stimuli.size, stimuli.channels, stimuli.sample_rate
+        if key not in self._nulls:
+            self._nulls[key] = choose_null_set(stimuli, self.null_stimuli)
+        return self._nulls[key]
 
     def criterion_of(self, model: StagedModel) -> Criterion:
         """The criterion of a model's cells: without the decision, of a model that makes none."""
@@ -122,6 +133,7 @@ def describe_study(tasks: Sequence[ModelTask], settings: Settings, command: str)
             {
                 **{"name": task.model.name, "spec": task.model.spec, "weights": task.model.weights},
                 **{"weights_hash": task.model.weights_hash(), "notes": list(task.model.notes)},
+                **hashes_of(task, settings),
                 "stages": [representation.name for representation in task.representations],
                 **{"kind": task.model.kind, "sample_rate": task.stimuli.sample_rate},
                 "input_size": list(task.model.input_size or ()),
@@ -131,11 +143,11 @@ def describe_study(tasks: Sequence[ModelTask], settings: Settings, command: str)
             for task in tasks
         ],
         "stimuli": {
-            **{"spec": stimuli.name, "n": len(stimuli), "hash": stimuli.set_hash()},
+            **{"spec": stimuli.name, "n": len(stimuli)},
             **{"kind": stimuli.kind, "preparation": PREPARATION[stimuli.kind]},
             "labels_hash": sha256(json.dumps([stimuli.ids, stimuli.labels]).encode()),
         },
-        "null_stimuli": None if null is None else {"spec": null.name, "n": len(null), "hash": null.set_hash()},
+        "null_stimuli": None if null is None else {"spec": null.name, "n": len(null)},
         "null_pairs": settings.null_pairs,
         "recipes": [recipe.to_json() for recipe in settings.recipes],
         "seeds": list(settings.seeds),
@@ -145,14 +157,25 @@ def describe_study(tasks: Sequence[ModelTask], settings: Settings, command: str)
     }
 
 
-def stimulus_hashes(tasks: Sequence[ModelTask], settings: Settings) -> dict[str, dict[str, str]]:
-    """The hashes of the stimuli that `describe_study` names, by set and id."""
-    sets = {"stimuli": tasks[0].stimuli, "null_stimuli": settings.null_stimuli}
+def hashes_of(task: ModelTask, settings: Settings) -> dict[str, Any]:
+    """What a model's cells depend on besides weights, stage, recipe and seed."""
+    null = settings.null_of(task.stimuli)
     return {
-        name: {id_: stimuli.hash(i) for i, id_ in enumerate(stimuli.ids)}
-        for name, stimuli in sets.items()
-        if stimuli is not None
+        **{"stimuli_hash": task.stimuli.set_hash(), "null_hash": None if null is None else null.set_hash()},
+        "criterion": settings.criterion_of(task.model).to_json(),
     }
+
+
+def stimulus_hashes(tasks: Sequence[ModelTask], settings: Settings) -> Hashes:
+    """The hashes of the stimuli that `describe_study` names, by set, size and id."""
+    found: Hashes = {"stimuli": {}, "null_stimuli": {}}
+    for task in tasks:
+        null = settings.null_of(task.stimuli)
+        for name, stimuli in (("stimuli", task.stimuli), ("null_stimuli", null)):
+            if stimuli is not None and (name == "stimuli" or settings.null_stimuli is not None):
+                size = f"{stimuli.size} {stimuli.channels} {stimuli.sample_rate}"
+                found[name].setdefault(size, {id_: stimuli.hash(i) for i, id_ in enumerate(stimuli.ids)})
+    return found
 
 
 def _n_classes(model: StagedModel) -> int | None:

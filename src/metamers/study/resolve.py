@@ -58,7 +58,7 @@ def resolve(config: StudyConfig, check: bool = True) -> Study:
 def _recipe(entry: RecipeConfig, kind: str) -> Recipe:
     """A recipe that is set otherwise has what is set in its name, so that its cells are not taken for others."""
     recipe = recipe_named(entry.name, kind).with_options(**entry.set)
-    return replace(recipe, name=" ".join([entry.name, *(f"{key}={value}" for key, value in entry.set.items())]))
+    return replace(recipe, name=" ".join([entry.name, *(f"{key}={value}" for key, value in sorted(entry.set.items()))]))
 
 
 def _load(entry: ModelConfig | ObserverConfig, stimuli: StimulusSet, device: str) -> StagedModel:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from metamers.observers import ModelObserver, model_observer, recognize
 from metamers.store import Store, build_tables
-from metamers.study.analyses import run_analyses
+from metamers.study.analyses import run_analyses, write_recognition
 from metamers.study.config import StudyConfig
 from metamers.study.local import Runner, make_here, run_local
 from metamers.study.resolve import Study
@@ -46,12 +46,19 @@ def run_study(
         say=say,
     )
     with store.locked(say):
-        _let_observers_name(store, config, study, command, progress)
+        _let_observers_name(store, config, study, command, progress, say)
         run_analyses(store, config.analyses, say)
     return store
 
 
-def _let_observers_name(store: Store, config: StudyConfig, study: Study, command: str, progress: Progress) -> None:
+def _let_observers_name(
+    store: Store,
+    config: StudyConfig,
+    study: Study,
+    command: str,
+    progress: Progress,
+    say: Callable[[str], None],
+) -> None:
     if "untrained" in config.controls:
         run_untrained(store, command=command, device=config.device, progress=progress)
     made = {cell["model"] for batch in store.batches() for cell in batch["cells"] if cell["file"] is not None}
@@ -64,7 +71,12 @@ def _let_observers_name(store: Store, config: StudyConfig, study: Study, command
         observers.setdefault(observer.name, observer)
     for observer in observers.values():
         recognize(store, observer, controls=config.controls, progress=_named(progress, observer.name))
-    build_tables(store)
+    named = {task.model.name for task in study.tasks} | set(observers)
+    if others := sorted({str(record["observer"]) for record in store.responses()} - named):
+        say(f"answers of {', '.join(others)}, whom the study does not name, are there and count, too")
+    tables = build_tables(store)
+    if len(tables["responses"]):
+        write_recognition(store, tables)
 
 
 def _named(progress: Progress, name: str) -> Callable[[int, int], None]:

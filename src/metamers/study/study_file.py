@@ -46,7 +46,12 @@ def completed(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keyed(value: dict[str, Any]) -> dict[str, Any]:
-    """With sets of stimuli as keys, so that each can be changed."""
+    """With sets of stimuli as keys, so that each can be changed.
+
+    Raises MetamersError for the record that a run keeps of itself.
+    """
+    if "format" in value and "metamers" in value:
+        raise MetamersError("this is what a run records of itself; give the file that the run was made from")
     return {key: sourced(part) if key in ("stimuli", "null_stimuli") else part for key, part in value.items()}
 
 

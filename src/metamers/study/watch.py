@@ -66,6 +66,7 @@ class Watch:
         done, rate = self._verdicts.total(), self._rate()
         return {
             **{"event": "batch", "batch": record["id"], "model": record["model"], "stage": record["stage"]},
+            **{"recipe": record["recipe"], "seed": record["seed"]},
             **{"cells": self.cells, "done": done},
             **{v.replace(" ", "_"): self._verdicts[v] for v in ("passed", "failed", "no null", "error")},
             **{"cells_per_second": rate, "seconds_left": (self.cells - done) / rate},
