@@ -10,6 +10,7 @@ from metamers.cli.analyze import analyze
 from metamers.cli.attack import attack
 from metamers.cli.clean import clean
 from metamers.cli.demo import demo
+from metamers.cli.experiment import experiment
 from metamers.cli.import_responses import import_responses
 from metamers.cli.inspect import models, stages
 from metamers.cli.interrupts import remembered_interrupts
@@ -55,6 +56,7 @@ COMMANDS = (
 for command in COMMANDS:
     app.command(command)
 app.command(analyze)
+app.command(experiment)
 
 
 def main() -> None:

@@ -1,0 +1,101 @@
+"""What an experiment is: the content of `experiment.yaml`."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from metamers.errors import MetamersError, nearest
+
+PRESETS = Path(str(files("metamers.experiment") / "presets"))
+VERSION: Literal[1] = 1
+"""Of experiment.yaml and of the database."""
+
+Count = Annotated[int, Field(ge=0)]
+Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Times(_Part):
+    """Of a trial with images: how long each part is shown; deadline_ms: to answer, None for no deadline."""
+
+    blank_ms: Milliseconds = 500
+    fixation_ms: Milliseconds = 300
+    stimulus_ms: Annotated[int, Field(ge=1, le=60_000)] = 300
+    mask_ms: Milliseconds = 300
+    deadline_ms: Annotated[int, Field(ge=100, le=600_000)] | None = None
+
+
+class Gate(_Part):
+    """So many trials, of which so many must be right."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    trials: Count
+    must: Annotated[int, Field(ge=0, alias="pass")]
+
+    @model_validator(mode="after")
+    def _can_be_passed(self) -> Self:
+        if self.must > self.trials:
+            raise ValueError(f"{self.must} of {self.trials} cannot be right; lower pass")
+        return self
+
+
+class ExperimentConfig(_Part):
+    """An experiment in which people name the metamers of a run.
+
+    task: `image` and `sound` are named with one of `labels`, a `word` is typed from them. main_trials: None for as many
+    as there are references, at most 400. natural_share: of the main trials; None for that of each other condition.
+    missing: what takes the place of a (reference, condition) without a verified metamer: `refuse` makes no experiment,
+    `substitute_natural` shows the reference and says so in the data, `skip` leaves the trial out. unanswered: what
+    becomes of a trial that was shown and not answered. seed: of the stimuli's names, the trial lists and all else.
+    """
+
+    version: Literal[1] = VERSION
+    preset: str | None = None
+    name: str
+    task: Literal["image", "sound", "word"]
+    labels: Annotated[tuple[str, ...], Field(min_length=2)]
+    times: Times = Times()
+    headphones: Gate = Gate(trials=0, must=0)
+    practice: Count = 16
+    screening: Gate = Gate(trials=12, must=7)
+    catch: Gate = Gate(trials=16, must=15)
+    main_trials: Annotated[int, Field(ge=1)] | None = None
+    natural_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    missing: Literal["refuse", "substitute_natural", "skip"] = "refuse"
+    breaks: Count = 3
+    unanswered: Literal["skip", "repeat"] = "skip"
+    abandon_after_minutes: Annotated[int, Field(ge=1)] = 60
+    resume_window_minutes: Annotated[int, Field(ge=1)] = 30
+    retention_days: Annotated[int, Field(ge=1)] | None = None
+    seed: Count = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _completed(cls, value: Any) -> Any:
+        name = value.get("preset") if isinstance(value, dict) else None
+        return value if not isinstance(name, str) else {**preset(name), **value}
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Self:
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError("a label is there twice; give each once")
+        if self.task != "word" and len(self.labels) > 64:
+            raise ValueError(f"{len(self.labels)} labels: at most 64 can be chosen from; use the task word")
+        return self
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The values of a preset. Raises MetamersError for an unknown one."""
+    path = PRESETS / f"{name}.yaml"
+    if not path.is_file():
+        names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+        raise MetamersError(f"no preset {name!r}{nearest(name, names)}; choose one of {', '.join(names)}")
+    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return values

@@ -1,0 +1,133 @@
+"""`metamers experiment`: from a run to what people are asked."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+LABELS = ["airplane", "anchor"]
+INIT = ("experiment", "init", "run", "--out", "exp", "--set", "missing=skip")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run of two models and two stages, some cells of which fail."""
+    from metamers.matching import AboveNull, Representation
+    from metamers.models import load_model
+    from metamers.stimuli.pictograms import pictograms
+    from metamers.study import ModelTask, Settings, run_local
+    from metamers.synthesis import recipe_named
+
+    folder = tmp_path_factory.mktemp("made") / "run"
+    recipe = recipe_named("fast").with_options(steps=30)
+    settings = Settings((recipe,), AboveNull(quantile="0.9"), null_stimuli=pictograms(n=60, seed=1), null_pairs=500)
+    stages = Representation(("relu",)), Representation(("output",))
+    nets = [load_model(f"bundled:{name}") for name in ("picto-resnet", "picto-resnet-b")]
+    run_local(folder, [ModelTask(net, pictograms(n=18)[[0, 1, 16, 17]], stages) for net in nets], settings)
+    return folder
+
+
+@pytest.fixture
+def run(cli, made):
+    Path("run").symlink_to(made)
+
+
+def repeat_a_row():
+    table = Path("exp/stimuli.csv")
+    table.write_text(table.read_text() + table.read_text().splitlines()[1] + "\n")
+
+
+def rows(path="exp/stimuli.csv"):
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_an_experiment_is_made_of_verified_metamers(cli, run):
+    told = cli(*INIT, "times.deadline_ms=3000", "--json").json
+    main = [row for row in rows() if row["phase"] == "main"]
+    natural = [row for row in main if row["condition"] == "natural"]
+    assert told["labels"] == LABELS and told["main"] == len(main) and told["stimuli"] == len(rows())
+    assert len(natural) == 4 and len(main) > 4 and {row["source"] for row in main} == {row["source"] for row in natural}
+    assert {row["condition"] for row in main} > {"natural", "picto-resnet/output"}
+    held = yaml.safe_load(Path("exp/experiment.yaml").read_text())
+    assert held["times"]["deadline_ms"] == 3000 and held["times"]["mask_ms"] == 300 and held["catch"]["pass"] == 15
+    for row in rows():
+        image = np.asarray(Image.open(f"exp/{row['file']}"))
+        assert image.shape == (256, 256, 3) and row["factor"] == "4"
+        assert (image[::4, ::4] == image[3::4, 3::4]).all()
+        name = Path(row["file"]).stem
+        assert name == row["stimulus"] and len(name) == 16 and not any(word in name for word in ("picto", *LABELS))
+    of_cell = next(row for row in main if row["model"])
+    original = Image.open(f"run/metamers/{of_cell['cell'].replace('/s0', '.s0.png')}")
+    shown = Image.open(f"exp/{of_cell['file']}")
+    assert (np.asarray(shown)[::4, ::4] == np.asarray(original)).all()
+
+
+def test_practice_screening_and_catch_stimuli_are_no_references(cli, run):
+    assert cli(*INIT).code == 0
+    phases = {phase: [row for row in rows() if row["phase"] == phase] for phase in ("practice", "screening", "catch")}
+    assert {phase: len(found) for phase, found in phases.items()} == {"practice": 16, "screening": 12, "catch": 16}
+    assert all({row["label"] for row in found} == set(LABELS) for found in phases.values())
+    assert len({row["sha256"] for row in rows()}) == len(rows())
+    stimuli = [row["stimulus"] for row in rows()]
+    assert cli("experiment", "init", "run", "--out", "other", "--set", "missing=skip", "seed=1").code == 0
+    assert not set(stimuli) & {row["stimulus"] for row in rows("other/stimuli.csv")}
+
+
+def test_a_plan_tells_trials_coverage_and_precision(cli, run):
+    assert cli(*INIT).code == 0
+    told = cli("experiment", "plan", "exp", "--participants", "10", "--json").json
+    assert (told["conditions"], told["sources"], told["main_trials"], told["trials"]) == (5, 4, 4, 48)
+    assert told["trials_per_condition"] == [0, 1] and told["natural_trials"] == [0, 1] and told["seen"] == [2, 2]
+    assert told["se_participant"] == pytest.approx((0.25 / 0.8) ** 0.5)
+    assert told["se_mean"] == pytest.approx(told["se_participant"] / 10**0.5)
+    size = sum(Path(f"exp/{row['file']}").stat().st_size for row in rows()) / len(rows())
+    assert told["megabytes"] == pytest.approx(48 * size / 1e6)
+    words = cli("experiment", "plan", "exp").out
+    assert "48 trials a participant, 4 main ones" in words and "of 20 participants, 4 see each" in words
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("missing=refuse",), "cells did not pass (first picto-resnet"),
+        (("missing=skip", "labels=[airplane, cat]"), "is labeled 'anchor', which is none of the experiment's labels"),
+        (("screening={trials: 3, pass: 4}",), "4 of 3 cannot be right"),
+        (("times.mask_ms=-1",), "times.mask_ms"),
+        (("tasks=image",), "tasks: Extra inputs are not permitted"),
+        (("missing=skip", "--preset", "feather-audio"), "holds images, which the task 'word' does not show"),
+        (("missing=skip", "--practice", "photos"), "'photos' has too few stimuli with the experiment's labels"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(cli, run, options, words):
+    Path("photos/frog").mkdir(parents=True)
+    for i in range(3):
+        Image.new("RGB", (32, 32), (i, 0, 0)).save(f"photos/frog/{i}.png")
+    ended = cli(*INIT[:-1], *options)
+    assert ended.code == 2 and words in ended.err and ended.err.count("\n") == 1
+
+
+def test_a_folder_in_use_and_a_run_without_metamers_are_refused(cli, run):
+    assert cli(*INIT).code == 0
+    assert "is not empty" in cli(*INIT).err
+    assert "not a run" in cli("experiment", "init", "exp", "--out", "other").err
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda rows: Path("exp", rows[0]["file"]).unlink(), "is missing"),
+        (lambda rows: Path("exp", rows[0]["file"]).write_bytes(b""), "is not the file that was recorded"),
+        (lambda rows: repeat_a_row(), "twice"),
+        (lambda rows: Path("exp/stimuli.csv").write_text("stimulus\n1\n"), "cannot be read"),
+        (lambda rows: Path("exp/experiment.yaml").write_text("version: 2"), "version"),
+    ],
+)
+def test_an_altered_experiment_is_refused(cli, run, harm, words):
+    assert cli(*INIT).code == 0
+    harm(rows())
+    ended = cli("experiment", "plan", "exp")
+    assert ended.code == 2 and words in ended.err
