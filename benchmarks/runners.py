@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-ROUNDS = 11
+ROUNDS = 9
 """In turns, of about half a minute each; the first, in which workers load the model, does not count."""
 STUDY = """
 models: bundled:picto-resnet
@@ -23,12 +23,15 @@ seeds: [0, 1, 2, 3]
 
 def main() -> None:
     """Measure and print."""
+    import torch
+
     from metamers.study.clusters import workers
     from metamers.study.dask_runner import DaskRunner
     from metamers.study.local import make_here
     from metamers.study.resolve import resolve
     from metamers.study.study_file import read_study
 
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch, workers(1) as one, workers(2) as two:
         path = Path(scratch) / "study.yaml"
         path.write_text(STUDY)

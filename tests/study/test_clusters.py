@@ -84,6 +84,17 @@ def test_jobs_that_slurm_does_not_take_are_refused(tmp_path, monkeypatch, sbatch
         pass
 
 
+@pytest.mark.parametrize(("n", "given", "threads"), [(1, None, os.cpu_count()), (2, "1", 1)])
+def test_workers_share_the_cores(monkeypatch, n, given, threads):
+    from metamers.study.clusters import workers
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    with workers(n) as client:
+        assert set(client.run(os.getenv, "OMP_NUM_THREADS").values()) == {str(threads)}
+
+
 def test_what_a_worker_lacks_is_told():
     def result() -> None:
         raise ModuleNotFoundError("No module named 'timm'")
@@ -92,7 +103,7 @@ def test_what_a_worker_lacks_is_told():
         dask_runner._result(SimpleNamespace(status="error", exception=lambda: None, result=result), "net")
 
 
-def test_workers_read_relative_paths_from_where_the_study_was_called(tmp_path, monkeypatch):
+def test_workers_read_relative_paths_from_where_the_study_was_called_and_use_their_cores(tmp_path, monkeypatch):
     here = Path.cwd()
     loaded = []
 
@@ -102,9 +113,12 @@ def test_workers_read_relative_paths_from_where_the_study_was_called(tmp_path, m
 
     monkeypatch.setattr(dask_runner, "resolve", resolve)
     monkeypatch.setattr(dask_runner, "own_device", lambda device: device)
+    threads: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
     try:
         dask_runner._loaded(CONFIG, "another token", dask_runner.__version__, str(tmp_path))
     finally:
         os.chdir(here)
         dask_runner._loaded.cache_clear()
-    assert loaded == [tmp_path]
+    assert loaded == [tmp_path] and threads == [3]

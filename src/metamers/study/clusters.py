@@ -56,10 +56,13 @@ def workers(n: int, address: str | None = None, slurm: Slurm | None = None) -> "
 
 
 def local_cluster(n: int) -> Any:
-    """`n` worker processes of this machine, which share its cores. Raises MetamersError where one does not start."""
+    """`n` worker processes of this machine, which share its cores, or have OMP_NUM_THREADS each where that is set.
+
+    Raises MetamersError where one does not start.
+    """
     from distributed import LocalCluster
 
-    threads = str(max(1, (os.cpu_count() or 1) // n))
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // n))
     try:
         return LocalCluster(
             n_workers=n,

@@ -157,6 +157,8 @@ def _result(future: "Future[Any]", model: str) -> Any:
 @lru_cache(maxsize=1)
 def _loaded(config: str, token: str, version: str, here: str) -> Study:
     """The study as a worker loads and keeps it."""
+    import torch
+
     host = socket.gethostname()
     if version != __version__:
         raise MetamersError(
@@ -168,6 +170,7 @@ def _loaded(config: str, token: str, version: str, here: str) -> Study:
         raise MetamersError(
             f"a worker on {host} has no folder {here}; run the study on a disk that workers share"
         ) from error
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # set, but after torch was loaded, by Dask
     study = StudyConfig.model_validate_json(config)
     return resolve(study.model_copy(update={"device": own_device(study.device)}), check=False)
 
