@@ -149,7 +149,7 @@ def of_studies(
     plan, status, (small, large) = scale["plan"], scale["status"], scale["runs"]
     return f"""## Studies
 
-{runners["cells"]:.0f} cells a round, eight rounds in turns ({minutes:.1f} minutes of work for one process), a thread
+{runners["cells"]:.0f} cells a round, fifteen rounds in turns ({minutes:.1f} minutes of work for one process), a thread
 each, workers started before. Medians over rounds.{measured}
 
 - `local` against the bare engine: {runners["local_over_engine"]:.3f} (bar 1.03);

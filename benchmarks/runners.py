@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-ROUNDS = 9
-"""In turns, of about half a minute each; the first, in which workers load the model, does not count."""
+ROUNDS = 16
+"""In turns, of about 20 seconds each; the first, in which workers load the model, does not count."""
 STUDY = """
 models: bundled:picto-resnet
 stages: output
