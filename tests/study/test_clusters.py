@@ -113,7 +113,9 @@ def test_workers_read_relative_paths_from_where_the_study_was_called_and_use_the
 
     monkeypatch.setattr(dask_runner, "resolve", resolve)
     monkeypatch.setattr(dask_runner, "own_device", lambda device: device)
-    threads: list[int] = []
+    threads, kept = list[int](), list[tuple[int, int]]()
+    library = SimpleNamespace(mallopt=lambda parameter, value: kept.append((parameter, value)))
+    monkeypatch.setattr(dask_runner, "CDLL", lambda name: library)
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     try:
@@ -121,4 +123,4 @@ def test_workers_read_relative_paths_from_where_the_study_was_called_and_use_the
     finally:
         os.chdir(here)
         dask_runner._loaded.cache_clear()
-    assert loaded == [tmp_path] and threads == [3]
+    assert loaded == [tmp_path] and threads == [3] and kept == [(-3, 2**25), (-1, 2**26)]
