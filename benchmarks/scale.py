@@ -23,9 +23,11 @@ seeds: [SEEDS]
 """
 CELLS, BATCH, STEPS = 100_000, 16, 1600
 NETS = """
+import torch
 from torch import nn
 
 def net():
+    torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 1, 2, bias=False), nn.Flatten()), 16
 """
 TOY = """
@@ -53,14 +55,19 @@ def main() -> None:
 
 
 def run_of_a_toy(folder: Path, n: int) -> dict[str, float]:
-    """A study of a net of 36 weights at one stage, whose searches end after two steps."""
+    """What a run of `write_toy` takes."""
+    return measured("run", str(write_toy(folder, n)), "--out", str(folder / f"run{n}"), "--json")
+
+
+def write_toy(folder: Path, n: int) -> Path:
+    """A study of a net of 12 weights at one stage, whose searches end after two steps: its file."""
     pixels = np.random.default_rng(0).integers(0, 256, (n + 64, 16, 16, 3), dtype=np.uint8)
     np.savez(folder / "images.npz", X=pixels[64:], y=np.arange(n))
     np.savez(folder / "null.npz", X=pixels[:64])
     (folder / "nets.py").write_text(NETS)
     study = folder / "toy.yaml"
     study.write_text(TOY.replace("FOLDER", str(folder)))
-    return measured("run", str(study), "--out", str(folder / f"run{n}"), "--json")
+    return study
 
 
 def measured(*command: str) -> dict[str, float]:
