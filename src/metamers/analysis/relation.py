@@ -87,6 +87,17 @@ def with_depths(points: pd.DataFrame, stages: Mapping[str, Sequence[str]]) -> pd
     return points.assign(depth=depths).dropna(subset=["depth"]).reset_index(drop=True)
 
 
+def sorter_of(lists: Sequence[Sequence[str]]) -> TopologicalSorter[str]:
+    """Sorts the stages of several lists, each of which is in order."""
+    sorter = TopologicalSorter[str]()
+    for stages in lists:
+        for stage in stages:
+            sorter.add(stage)
+        for before, after in pairwise(stages):
+            sorter.add(after, before)
+    return sorter
+
+
 def stages_in_order(model: str, lists: Sequence[Sequence[str]]) -> list[str]:
     """The stages of a model in one order, from several runs' lists of some of them, each in order.
 
@@ -95,12 +106,7 @@ def stages_in_order(model: str, lists: Sequence[Sequence[str]]) -> list[str]:
 
     Raises MetamersError where the lists contradict each other, or do not tell which of two stages comes first.
     """
-    sorter = TopologicalSorter[str]()
-    for stages in lists:
-        for stage in stages:
-            sorter.add(stage)
-        for before, after in pairwise(stages):
-            sorter.add(after, before)
+    sorter = sorter_of(lists)
     try:
         sorter.prepare()
     except CycleError:

@@ -4,10 +4,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from metamers.errors import MetamersError, nearest
+from metamers.store import read_preset
 
 PRESETS = Path(str(files("metamers.experiment") / "presets"))
 VERSION: Literal[1] = 1
@@ -93,9 +92,4 @@ class ExperimentConfig(_Part):
 
 def preset(name: str) -> dict[str, Any]:
     """The values of a preset. Raises MetamersError for an unknown one."""
-    path = PRESETS / f"{name}.yaml"
-    if not path.is_file():
-        names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
-        raise MetamersError(f"no preset {name!r}{nearest(name, names)}; choose one of {', '.join(names)}")
-    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return values
+    return read_preset(PRESETS, name)

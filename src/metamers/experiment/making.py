@@ -9,7 +9,7 @@ import yaml
 from metamers.errors import MetamersError
 from metamers.experiment.config import ExperimentConfig, preset
 from metamers.experiment.manifest import Stimulus, extra_stimuli, main_stimuli, read_manifest, write_manifest
-from metamers.store import Store, read_config, write_whole
+from metamers.store import Store, change, read_config, write_whole
 
 if TYPE_CHECKING:
     from metamers.stimuli import StimulusSet
@@ -38,7 +38,8 @@ def make_experiment(
     if len(labels) < 2:
         raise MetamersError(f"{run}: its stimuli have {len(labels)} labels; people need at least two to choose from")
     values = {"preset": preset_name, "name": run.resolve().name, "labels": labels, **preset(preset_name)}
-    config = _checked(_changed(values, changes or {}))
+    change(values, changes or {}, "--set")
+    config = _checked(values)
     kind = store.study()["stimuli"]["kind"]
     if (config.task == "image") != (kind == "image"):
         raise MetamersError(
@@ -56,19 +57,6 @@ def make_experiment(
 def read_experiment(folder: Path) -> tuple[ExperimentConfig, list[Stimulus]]:
     """An experiment's configuration and stimuli. Raises MetamersError where one is missing, wrong or altered."""
     return read_config(folder / FILE, ExperimentConfig), read_manifest(folder)
-
-
-def _changed(values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, some of them (by dotted key) replaced."""
-    for key, value in changes.items():
-        part = values
-        *parents, last = key.split(".")
-        for parent in parents:
-            part = part.setdefault(parent, {})
-            if not isinstance(part, dict):
-                raise MetamersError(f"--set {key}: {parent!r} holds no keys; correct it")
-        part[last] = value
-    return values
 
 
 def _checked(values: dict[str, Any]) -> ExperimentConfig:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from graphlib import CycleError, TopologicalSorter
-from itertools import chain, pairwise
+from graphlib import CycleError
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from metamers.analysis import (
@@ -19,6 +19,7 @@ from metamers.analysis import (
     recognition_by_stage,
     with_depths,
 )
+from metamers.analysis.relation import sorter_of
 from metamers.errors import MetamersError
 from metamers.report import observer_figures
 from metamers.report.comparison import comparison
@@ -191,14 +192,8 @@ def _matrix(results: Results, table: "pd.DataFrame") -> dict[str, Any]:
 
 def _in_one_order(lists: list[tuple[str, ...]]) -> list[str]:
     """The stages of all models, each model's in its own order where that can be."""
-    sorter = TopologicalSorter[str]()
-    for stages in lists:
-        for stage in stages:
-            sorter.add(stage)
-        for before, after in pairwise(stages):
-            sorter.add(after, before)
     try:
-        return list(sorter.static_order())
+        return list(sorter_of(lists).static_order())
     except CycleError:
         return list(dict.fromkeys(chain(*lists)))
 

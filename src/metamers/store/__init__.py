@@ -1,7 +1,7 @@
 """Where results live: cells, whole-or-nothing files, records and tables. Imports no torch."""
 
 from metamers.store.cell import Cell, slug
-from metamers.store.configs import read_config
+from metamers.store.configs import change, read_config, read_preset
 from metamers.store.csv_files import read_csv_rows
 from metamers.store.files import read_json, sha256, write_json, write_whole
 from metamers.store.store import Record, Store, record_id
@@ -14,10 +14,12 @@ __all__ = [
     "Store",
     "build_tables",
     "chances",
+    "change",
     "matches",
     "read_config",
     "read_csv_rows",
     "read_json",
+    "read_preset",
     "read_table",
     "record_id",
     "robustness",

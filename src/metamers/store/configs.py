@@ -50,9 +50,21 @@ def read_config(
     return _checked(prepare(value), schema, changes or {}, str(path), tree)
 
 
-def _checked(value: dict[str, Any], schema: type[M], changes: Mapping[str, Any], what: str, tree: yaml.Node) -> M:
-    from pydantic import ValidationError
+def read_preset(folder: Path, name: str) -> dict[str, Any]:
+    """The values of a preset, a YAML file of a folder. Raises MetamersError for an unknown one."""
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        names = sorted(path.stem for path in folder.glob("*.yaml"))
+        raise MetamersError(f"no preset {name!r}{nearest(name, names)}; choose one of {', '.join(names)}")
+    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return values
 
+
+def change(value: dict[str, Any], changes: Mapping[str, Any], what: str) -> None:
+    """Put changes (by dotted key) in the place of a configuration's own values.
+
+    Raises MetamersError, beginning with `what`, for a key within something that holds none.
+    """
     for key, changed in changes.items():
         part = value
         *parents, last = key.split(".")
@@ -62,6 +74,12 @@ def _checked(value: dict[str, Any], schema: type[M], changes: Mapping[str, Any],
                 raise MetamersError(f"{what}: {parent!r} holds no keys, so {key!r} cannot be set; correct one of them")
             part = inner
         part[last] = changed
+
+
+def _checked(value: dict[str, Any], schema: type[M], changes: Mapping[str, Any], what: str, tree: yaml.Node) -> M:
+    from pydantic import ValidationError
+
+    change(value, changes, what)
     try:
         return schema.model_validate(value)
     except ValidationError as error:

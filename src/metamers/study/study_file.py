@@ -7,10 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from metamers.errors import MetamersError, nearest
-from metamers.store import read_config
+from metamers.errors import MetamersError
+from metamers.store import read_config, read_preset
 from metamers.study.config import StudyConfig, sourced
 
 PRESETS = Path(str(files("metamers.study") / "presets"))
@@ -28,12 +26,7 @@ def read_study(path: Path | str, changes: Mapping[str, Any] | None = None) -> St
 
 def preset(name: str) -> dict[str, Any]:
     """The values of a preset. Raises MetamersError for an unknown one."""
-    path = PRESETS / f"{name}.yaml"
-    if not path.is_file():
-        names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
-        raise MetamersError(f"no preset {name!r}{nearest(name, names)}; choose one of {', '.join(names)}")
-    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return values
+    return read_preset(PRESETS, name)
 
 
 def completed(value: dict[str, Any]) -> dict[str, Any]:
