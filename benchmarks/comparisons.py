@@ -15,7 +15,7 @@ from metamers.analysis.bootstrap import counts, interval, resample_weights
 from metamers.matching import Representation
 from metamers.models import fit_to_model
 from metamers.observers import recognize
-from metamers.store import Store, build_tables
+from metamers.store import build_tables, read_table
 from metamers.study import ModelTask, Settings, run_local
 from metamers.synthesis import Recipe
 from metamers.training import robustness_curve
@@ -54,7 +54,8 @@ def responses(comparison: Comparison) -> dict[str, pd.DataFrame]:
         recognize(store, model, of=(model.name,))
     for model in comparison.observers:
         recognize(store, model)
-    return build_tables(Store(store.folder))
+    build_tables(store)
+    return {name: read_table(store, name) for name in ("matches", "responses", "controls")}
 
 
 def recognized(tables: Mapping[str, pd.DataFrame], observers: Sequence[str]) -> pd.DataFrame:

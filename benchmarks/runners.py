@@ -61,13 +61,13 @@ def main() -> None:
 
 def scheduling_ms(folder: Path, client: "Client") -> float:
     """What a worker adds to a batch of 16 cells of a toy net whose searches end after two steps."""
-    from benchmarks.scale import IMAGES, write_toy
+    from benchmarks.scale import write_toy
     from metamers.study.dask_runner import DaskRunner
     from metamers.study.local import make_here
     from metamers.study.resolve import resolve
     from metamers.study.study_file import read_study
 
-    config = read_study(write_toy(folder, IMAGES[0] * 4))
+    config = read_study(write_toy(folder, seeds=16))
     study = resolve(config)
     ways = {"local": make_here, "dask": DaskRunner(client, config)}
     run(study, ways["dask"], folder / "toy-first")  # its worker loads the model

@@ -35,10 +35,11 @@ models: {source: "FOLDER/nets.py:net", stages: 0}
 stimuli: FOLDER/images.npz
 null_stimuli: FOLDER/null.npz
 recipes: {name: fast, set: {steps: 2}}
-seeds: [0, 1, 2, 3]
+seeds: [SEEDS]
 report: false
 """
-IMAGES = (100, 4000)
+IMAGES = 100
+SEEDS = (4, 160)
 
 
 def main() -> None:
@@ -50,23 +51,23 @@ def main() -> None:
         plan = measured("run", str(study), "--plan", "--json")
         write_run(Path(scratch) / "run")
         status = measured("status", str(Path(scratch) / "run"), "--json")
-        runs = [run_of_a_toy(Path(scratch), n) for n in IMAGES]
+        runs = [run_of_a_toy(Path(scratch), n) for n in SEEDS]
         print(json.dumps({"plan": plan, "status": status, "runs": runs}))
 
 
-def run_of_a_toy(folder: Path, n: int) -> dict[str, float]:
+def run_of_a_toy(folder: Path, seeds: int) -> dict[str, float]:
     """What a run of `write_toy` takes."""
-    return measured("run", str(write_toy(folder, n)), "--out", str(folder / f"run{n}"), "--json")
+    return measured("run", str(write_toy(folder, seeds)), "--out", str(folder / f"run{seeds}"), "--json")
 
 
-def write_toy(folder: Path, n: int) -> Path:
+def write_toy(folder: Path, seeds: int) -> Path:
     """A study of a net of 12 weights at one stage, whose searches end after two steps: its file."""
-    pixels = np.random.default_rng(0).integers(0, 256, (n + 64, 16, 16, 3), dtype=np.uint8)
-    np.savez(folder / "images.npz", X=pixels[64:], y=np.arange(n))
+    pixels = np.random.default_rng(0).integers(0, 256, (IMAGES + 64, 16, 16, 3), dtype=np.uint8)
+    np.savez(folder / "images.npz", X=pixels[64:], y=np.arange(IMAGES))
     np.savez(folder / "null.npz", X=pixels[:64])
     (folder / "nets.py").write_text(NETS)
     study = folder / "toy.yaml"
-    study.write_text(TOY.replace("FOLDER", str(folder)))
+    study.write_text(TOY.replace("FOLDER", str(folder)).replace("SEEDS", ", ".join(map(str, range(seeds)))))
     return study
 
 

@@ -13,7 +13,7 @@ from metamers.labels import label_space
 from metamers.matching import Representation
 from metamers.models import fit_to_model
 from metamers.observers import model_observer, recognize
-from metamers.store import Store, build_tables
+from metamers.store import Store, build_tables, read_table
 from metamers.study import ModelTask, Settings, run_local
 from metamers.synthesis import recipe_named
 
@@ -37,7 +37,8 @@ def test_others_recognize_cifar_metamers_less_and_less_with_depth(tmp_path):
     store = run_local(tmp_path / "run", [task], Settings((recipe_named("fast").with_options(steps=100),), None))
     for observer in ("cifar_resnet20", "cifar_resnet56", "cifar_mlperf_resnet8"):
         assert recognize(store, cifar(observer)) == 16 * 5
-    responses = build_tables(store)["responses"]
+    build_tables(store)
+    responses = read_table(store, "responses")
     others = responses[responses.observer != "cifar_resnet20"]
     right = others.groupby("stage").correct.mean().astype(float)
     assert right["natural"] >= 0.85
@@ -89,7 +90,8 @@ def test_mobilenet_metamers_in_sixteen_classes(tmp_path):
     store = run_local(tmp_path / "run", [task], Settings((recipe_named("fast").with_options(steps=60),), None))
     for name in ("mobilenet_v2_1.0_224_tf2", "mobilenet_v1_0.5_160", "squeezenet_v1.0_deepcompression"):
         assert recognize(store, model_observer(store, net(name), label_space("imagenet16"))) == 4 * 3
-    table = build_tables(store)["responses"]
+    build_tables(store)
+    table = read_table(store, "responses")
     assert table.correct.notna().all()
     right = table.groupby(["observer", "stage"]).correct.mean().astype(float).unstack()
     assert (right.loc["mobilenet_v2_1.0_224_tf2"] == 1).all()

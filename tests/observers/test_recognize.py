@@ -13,7 +13,7 @@ from metamers.matching import Representation, decide
 from metamers.models import StagedModel, fit_to_model
 from metamers.observers import ModelObserver, model_observer, recognize, require_scored, shown
 from metamers.stimuli import StimulusSet, read_image
-from metamers.store import Cell, Store, build_tables
+from metamers.store import Cell, Store, build_tables, read_table
 from metamers.study import ModelTask, Settings, run_local
 from metamers.synthesis import recipe_named
 from metamers.synthesis.metamers import start_signals
@@ -45,7 +45,8 @@ GROUPS = LabelSpace("groups", ("cup", "sky"), ((1,), (0, 2)), 3)
 
 
 def responses(store):
-    return build_tables(store)["responses"]
+    build_tables(store)
+    return read_table(store, "responses")
 
 
 def test_the_table_of_responses(tmp_path):
@@ -145,7 +146,8 @@ def test_answers_in_other_labels_replace_the_first(tmp_path):
     assert recognize(store, model_observer(store, model(), GROUPS, "mean-probability")) == 6
     assert recognize(store, model_observer(store, model(), GROUPS), controls=["start"]) == 9
     assert recognize(store, model_observer(store, model(), GROUPS, "mean-probability")) == 6
-    assert len(build_tables(store)["controls"]) == 0  # the answers by the other decision go with the rest
+    build_tables(store)
+    assert len(read_table(store, "controls")) == 0  # the answers by the other decision go with the rest
     assert recognize(store, model()) == 6
     assert len(responses(store)) == 6
 
@@ -182,20 +184,21 @@ def test_an_observer_that_gives_nan_gives_no_answer(tmp_path):
 def test_the_start_is_shown_as_it_was_and_once(tmp_path):
     gray = model("gray", channels=1)
     store = run(tmp_path / "run", [model(), gray], stimuli())
-    starts = [stimulus for stimulus in shown(store, ["start"]) if stimulus["stage"] == "start"]
+    starts = {s["cell"]: s for s in shown(store, ["start"]) if s["stage"] == "start"}
     assert len(starts) == 3 + 3  # color and gray; not for each stage
-    (cell,) = (c for b in store.batches() for c in b["cells"] if starts[0]["cell"] == f"start/{c['cell']}")
+    cell = next(c for b in store.batches() for c in b["cells"] if c["model"] == "net")
     key = Cell(*(cell[name] for name in ("model", "stage", "recipe", "reference", "seed")))
     expected = start_signals(recipe_named("fast"), [key], (3, 8, 8), None, kind="image")[0]
-    pixels = torch.from_numpy(read_image(store.path(starts[0]["file"]))).permute(2, 0, 1)
+    file = starts[f"start/{cell['cell']}"]["file"]
+    pixels = torch.from_numpy(read_image(store.path(file))).permute(2, 0, 1)
     assert torch.equal(pixels, (expected * 255).round().to(torch.uint8))
     assert recognize(store, model(), controls=["start", "reference"]) == 6 + 6 + 2 * 2 * 3
     assert recognize(store, model(), controls=["start"]) == 0
-    tables = build_tables(store)
-    assert set(tables["responses"].stage) == {"natural", "0", "1"}
-    assert set(tables["controls"].control) == set(tables["controls"].stage) == {"start"}
-    assert tables["controls"].model.isna().all()
-    assert len(tables["controls"]) == 6
+    assert set(responses(store).stage) == {"natural", "0", "1"}
+    controls = read_table(store, "controls")
+    assert set(controls.control) == set(controls.stage) == {"start"}
+    assert controls.model.isna().all()
+    assert len(controls) == 6
     with pytest.raises(MetamersError, match="did you mean 'start'"):
         shown(store, ["starts"])
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from metamers.report import write_report
 from metamers.store import slug
+from metamers.store.store import FORMAT
 
 MEASURES = ("pearson_r", "spearman_rho", "snr_db")
 WEIGHTS = "3fa9" * 16
@@ -269,7 +270,7 @@ def _answer(observer: str, label: str, correct: bool, labels: Sequence[str]) -> 
 
 def _study(models: Sequence[str], stages: Sequence[str], names: list[str]) -> dict[str, Any]:
     return {
-        **{"format": 2, "metamers": "0.1.0"},
+        **{"format": FORMAT, "metamers": "0.1.0"},
         "command": "metamers demo --out runs/demo",
         "models": [
             {

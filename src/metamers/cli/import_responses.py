@@ -52,7 +52,7 @@ def import_responses(
     from metamers.labels import label_space
     from metamers.observers import import_responses
     from metamers.observers.model_observer import some
-    from metamers.store import Store, build_tables
+    from metamers.store import Store, build_tables, read_table
 
     if not files:
         raise MetamersError("no file of responses is named; give at least one CSV file after the run")
@@ -62,7 +62,8 @@ def import_responses(
         known = {record["id"]: record for record in store.responses()}
         records = import_responses(store, files, columns=fields, rt_unit=rt_unit, space=space, replace=replace)
         _say_replaced(store, known.values())
-        table = build_tables(store)["responses"]
+        build_tables(store)
+        table = read_table(store, "responses")
     page = None
     if report:
         from metamers.report import write_report

@@ -149,7 +149,7 @@ def summarized(store: "Store", *, report: bool) -> dict[str, Any]:
     from metamers.store import read_table
 
     page = write_report(store.folder) if report else None
-    matches = read_table(store, "matches")
+    matches = read_table(store, "matches", ["cell", "model", "stage", "verdict", "reason"])
     counts = matches.verdict.value_counts().to_dict()
     passed = (matches.verdict == "passed").groupby([matches.model, matches.stage], sort=False).sum().reset_index()
     notes = list(dict.fromkeys(note for batch in store.batches() for note in batch["notes"]))

@@ -87,8 +87,8 @@ def recognize(
             name: recognize(store, observer, controls=chosen, progress=_named(update, name))
             for name, observer in observers.items()
         }
-        tables = build_tables(store)
-    return _finish(store, tables, new, report=report, json=json)
+        build_tables(store)
+    return _finish(store, new, report=report, json=json)
 
 
 def _say_own_labels(store: "Store", labels: Mapping[str, str]) -> None:
@@ -137,16 +137,14 @@ def _named(update: Update, name: str) -> Callable[[int, int], None]:
     return lambda done, total: update(done, total, f"shown to {name}")
 
 
-def _finish(store: "Store", tables: "dict[str, pd.DataFrame]", new: dict[str, int], *, report: bool, json: bool) -> int:
+def _finish(store: "Store", new: dict[str, int], *, report: bool, json: bool) -> int:
     """Write the page, say who recognized what, and give the exit code."""
-    import pandas as pd
-
     from metamers.observers.model_observer import some
     from metamers.report import write_report
-    from metamers.study.analyses import write_recognition
+    from metamers.study.analyses import all_responses, write_recognition
 
-    responses = pd.concat([tables["responses"], tables["controls"]]) if len(tables["controls"]) else tables["responses"]
-    matrix = write_recognition(store, tables)
+    responses = all_responses(store)
+    matrix = write_recognition(store, responses)
     observers = []
     for name, count in new.items():
         own = responses[responses["observer"] == name]

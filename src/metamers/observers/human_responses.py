@@ -36,7 +36,7 @@ def import_responses(
     stimulus that the run does not show, labels that are not the run's or not in `space`, a person who saw one stimulus
     twice, responses none of which is a label of the stimuli, and a name to replace that several imported files have.
     """
-    stimuli = shown(store, ("untrained",) if (store.path(UNTRAINED) / "study.yaml").is_file() else ())
+    stimuli = list(shown(store, ("untrained",) if (store.path(UNTRAINED) / "study.yaml").is_file() else ()))
     if not stimuli:
         raise MetamersError(
             f"{store.folder}: shows nothing that people could have seen; make some with `metamers make`"

@@ -1,7 +1,9 @@
 """A model as an observer: it names what it sees in the written files."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, groupby
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -66,7 +68,7 @@ def model_observer(
     """
     if decision not in DECISIONS:
         raise MetamersError(f"no decision {decision!r}; choose {' or '.join(DECISIONS)}")
-    first = written_set(str(store.folder), [""], [store.path(_some_shown(store)[0]["file"])])
+    first = written_set(str(store.folder), [""], [store.path(next(_some_shown(store))["file"])])
     *_, height, width = (1, *first.read().shape[1:])
     model, _ = fit_to_model(model, first.fit((height, width), first.channels))
     shape = next(stage.shape for stage in model.describe() if stage.name == "output")
@@ -107,18 +109,17 @@ def recognize(
     """
     if isinstance(observer, StagedModel):
         observer = model_observer(store, observer)
-    old = {record["id"]: record for record in store.responses() if record.get("observer") == observer.name}
-    stimuli = shown(store, controls)
-    if of is not None:
-        models = {stimulus["model"] for stimulus in stimuli} - {None}
-        if unknown := [name for name in of if name not in models]:
-            raise MetamersError(f"{store.folder}: holds no metamers of {unknown[0]!r}{nearest(unknown[0], models)}")
-        stimuli = [stimulus for stimulus in stimuli if stimulus["model"] is None or stimulus["model"] in of]
-    groups = _groups(stimuli)
-    total, done, n_new = sum(map(len, groups.values())), 0, 0
-    for key, stimuli in groups.items():
-        id_ = record_id([*key, observer.name], ".".join(filter(None, (*key[:2], observer.name))))
-        n_new += _recognize_group(store, observer, stimuli, id_, old.get(id_))
+    counts = Counter(stimulus["model"] for stimulus in shown(store, controls))
+    models = counts.keys() - {None}
+    if unknown := [name for name in of or () if name not in models]:
+        raise MetamersError(f"{store.folder}: holds no metamers of {unknown[0]!r}{nearest(unknown[0], models)}")
+    asked = {None, *(models if of is None else of)}
+    total, done, n_new = sum(counts[model] for model in asked), 0, 0
+    for key, group in groupby((s for s in shown(store, controls) if s["model"] in asked), _group):
+        stimuli = list(group)
+        model, stage, _, seed = key
+        id_ = record_id([*key, observer.name], ".".join(filter(None, (model, stage, seed, observer.name))))
+        n_new += _recognize_group(store, observer, stimuli, id_)
         done += len(stimuli)
         progress(done, total)
     for record, _ in outdated(store, observer):  # of what is not shown
@@ -126,15 +127,16 @@ def recognize(
     return n_new
 
 
-def outdated(store: Store, observer: ModelObserver) -> list[tuple[Record, dict[str, tuple[Any, Any]]]]:
+def outdated(store: Store, observer: ModelObserver) -> Iterator[tuple[Record, dict[str, tuple[Any, Any]]]]:
     """The records of an observer that was asked otherwise (say, in other labels), with (then, now) of what differs.
 
     `recognize` replaces them or, where their stimuli are not among those shown, drops them.
     """
     now = _asked(observer)
-    own = [record for record in store.responses() if record.get("observer") == observer.name]
-    differing = [{key: (record.get(key), now[key]) for key in now if record.get(key) != now[key]} for record in own]
-    return [(record, found) for record, found in zip(own, differing, strict=True) if found]
+    for record in store.responses():
+        found = {key: (record.get(key), now[key]) for key in now if record.get(key) != now[key]}
+        if found and record.get("observer") == observer.name:
+            yield record, found
 
 
 def some(labels: Iterable[str], most: int = 4) -> str:
@@ -147,20 +149,19 @@ def some(labels: Iterable[str], most: int = 4) -> str:
     return ", ".join(named[:most]) + (f" and {len(named) - most} more" if len(named) > most else "")
 
 
-def _some_shown(store: Store) -> list[Record]:
+def _some_shown(store: Store) -> Iterator[Record]:
     stimuli = shown(store)
-    if not stimuli:
+    first = next(stimuli, None)
+    if first is None:
         raise MetamersError(f"{store.folder}: holds no metamer to recognize; make some with `metamers make`")
-    return stimuli
+    return chain([first], stimuli)
 
 
-def _groups(stimuli: Iterable[Record]) -> dict[tuple[str, ...], list[Record]]:
-    """Stimuli of one model, stage and (for those of no model) folder, so of one size."""
-    groups: dict[tuple[str, ...], list[Record]] = {}
-    for stimulus in stimuli:
-        folder = "" if stimulus["model"] else str(PurePosixPath(stimulus["file"]).parent)
-        groups.setdefault((stimulus["model"] or "", stimulus["stage"], folder), []).append(stimulus)
-    return groups
+def _group(stimulus: Record) -> tuple[str, str, str, str]:
+    """The stimuli of one model, stage, seed and (for those of no model) folder, so of one size, are asked together."""
+    folder = "" if stimulus["model"] else str(PurePosixPath(stimulus["file"]).parent)
+    seed = "" if stimulus["seed"] is None else f"s{stimulus['seed']}"
+    return stimulus["model"] or "", stimulus["stage"], folder, seed
 
 
 def _asked(observer: ModelObserver) -> Record:
@@ -172,8 +173,8 @@ def _asked(observer: ModelObserver) -> Record:
     }
 
 
-def _recognize_group(store: Store, observer: ModelObserver, stimuli: list[Record], id_: str, old: Record | None) -> int:
-    asked = _asked(observer)
+def _recognize_group(store: Store, observer: ModelObserver, stimuli: list[Record], id_: str) -> int:
+    asked, old = _asked(observer), store.response_record(id_)
     known: dict[tuple[str, str], Record] = {}
     if old is not None and {key: old.get(key) for key in asked} == asked:
         known = {(row["cell"], row["sha256"]): row for row in old["responses"]}

@@ -144,4 +144,4 @@ def _trace_legend(figure: "Figure") -> None:
 
 
 def _snr(cell: Cell) -> NDArray[np.float64]:
-    return np.asarray([np.nan if v is None else v for v in cell["trace"]["snr_db"]], dtype=float)
+    return np.asarray(cell["trace"]["snr_db"], dtype=float)  # None is NaN

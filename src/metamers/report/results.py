@@ -4,7 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from metamers.store import Store, read_table, robustness
 
@@ -28,9 +31,9 @@ _FIELDS = (
 class Results:
     """A run as the page needs it.
 
-    `stages` gives each generating model's stages in the order of study.yaml; `cells` come by model, reference, recipe,
-    seed and stage; `nulls` holds the null distribution of each (model, stage) that has one; `robustness` the accuracy
-    of models under attack (`model, attack, robustness`).
+    `batches` are its records without their cells; `stages` gives each generating model's stages in the order of
+    study.yaml; `cells` come by model, reference, recipe, seed and stage; `nulls` holds the null distribution of each
+    (model, stage) that has one; `robustness` the accuracy of models under attack (`model, attack, robustness`).
     """
 
     store: Store
@@ -57,9 +60,12 @@ class Results:
 def read_results(folder: Path) -> Results:
     """Raises MetamersError where there is no run, or a damaged one."""
     store = Store.open(folder)
-    study, batches = store.study(), list(store.batches())
-    # A batch that was cut anew holds cells of an older one; the later record counts.
-    cells = list({cell["cell"]: dict.fromkeys(_FIELDS) | cell for batch in batches for cell in batch["cells"]}.values())
+    study, batches, found = store.study(), list[dict[str, Any]](), dict[str, Cell]()
+    for batch in store.batches():
+        # A batch that was cut anew holds cells of an older one; the later record counts.
+        found |= {cell["cell"]: _compact(cell) for cell in batch.pop("cells")}
+        batches.append(batch)
+    cells = list(found.values())
     stages = _stages(study, cells)
     return Results(
         store=store,
@@ -83,6 +89,14 @@ def natural_key(text: str) -> tuple[tuple[int, str], ...]:
     """
     parts = re.findall(r"[0-9]+|[^0-9]+", text)
     return tuple((int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts)
+
+
+def _compact(record: dict[str, Any]) -> Cell:
+    """What the page needs of a cell's record, in little memory, as there are many."""
+    cell: Cell = {field: intern(value) if isinstance(value := record.get(field), str) else value for field in _FIELDS}
+    if trace := cell["trace"]:
+        cell["trace"] = {name: np.asarray(trace[name], dtype=np.float32) for name in ("step", "snr_db")}
+    return cell
 
 
 def _stages(study: dict[str, Any], cells: Iterable[Cell]) -> dict[str, tuple[str, ...]]:

@@ -8,6 +8,8 @@ from metamers.store.files import sha256
 from metamers.store.identity import Record, stages_of
 from metamers.store.store import Store
 
+_KEY = ("model", "stage", "recipe", "reference", "seed")
+
 NATURAL, START = "natural", "start"
 UNTRAINED = "controls/untrained"
 """Where within a run the run of its untrained models lies."""
@@ -18,17 +20,18 @@ def current_files(store: Store) -> dict[str, str]:
     starts that are written, and the metamers of untrained models."""
     found: dict[str, str] = {}
     first: dict[tuple[str, str, int], Record] = {}
-    for cell in _written(store):
+    for cell in written_cells(store):
         found[cell["cell"]] = cell["sha256"]
         found[natural_cell(cell["reference_file"])] = cell["reference_sha256"]
-        first.setdefault(start_key(cell), cell)
+        if (key := start_key(cell)) not in first:
+            first[key] = {name: cell[name] for name in (*_KEY, "reference_file")}
     for cell in first.values():
         path = store.path(start_file(cell))
         if path.is_file():
             found[start_cell(cell)] = sha256(path.read_bytes())
     if (store.path(UNTRAINED) / "study.yaml").is_file():
         stages = set(stages_of(store.study()))
-        for cell in _written(Store(store.path(UNTRAINED))):
+        for cell in written_cells(Store(store.path(UNTRAINED))):
             if (cell["model"].removeprefix("untrained-"), cell["stage"]) in stages:
                 found[cell["cell"]] = cell["sha256"]
     return found
@@ -56,8 +59,9 @@ def start_file(cell: Record) -> str:
 
 
 def _key(cell: Record) -> Cell:
-    return Cell(cell["model"], cell["stage"], cell["recipe"], cell["reference"], cell["seed"])
+    return Cell(*(cell[name] for name in _KEY))
 
 
-def _written(store: Store) -> Iterator[Record]:
+def written_cells(store: Store) -> Iterator[Record]:
+    """The records of the cells of the study that have a metamer, one after another."""
     return (cell for batch in store.batches() for cell in batch["cells"] if cell["file"] is not None)

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from metamers.errors import MetamersError
 _TEMPORARY = ".tmp"
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, sync it and rename it, so that `path` is never seen half-written.
+def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write a file, all at once or in parts, under a temporary name, sync it and rename it, so that `path` is never
+    seen half-written.
 
     Raises MetamersError when the disk is full or cannot be written to.
     """
@@ -25,7 +26,7 @@ def write_whole(path: Path, content: bytes) -> None:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=_TEMPORARY)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(0o666 & ~_umask())

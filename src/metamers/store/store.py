@@ -16,7 +16,7 @@ from metamers.store.lock import LOCK, Tell, locked
 
 Record = dict[str, Any]
 
-FORMAT = 2
+FORMAT = 3
 """Of a run's folder; of another, nothing is read."""
 
 # What may differ between two calls that continue one study.
@@ -183,30 +183,35 @@ class Store:
         """Write a record of responses, in place of an older one of its id."""
         write_json(self.folder / "responses" / f"{record['id']}.json", record)
 
+    def response_record(self, record_id: str) -> Record | None:
+        """The record of responses with an id, None where there is none."""
+        path = self.folder / "responses" / f"{record_id}.json"
+        return read_json(path) if path.is_file() else None
+
     def drop_responses(self, record_id: str) -> None:
         """Remove a record of responses."""
         with clear_disk_errors(self.folder):
             (self.folder / "responses" / f"{record_id}.json").unlink()
 
-    def responses(self) -> list[Record]:
-        """The response records, by id, but for those of a model that had the name of one of the study's and is
-        another."""
+    def responses(self) -> Iterator[Record]:
+        """The response records, one after another, by id, but for those of a model that had the name of one of the
+        study's and is another."""
         weights = {model["name"]: model.get("weights_hash") for model in self.study().get("models") or []}
-        return [
+        return (
             record
             for record in self.all_responses()
             if record.get("weights_hash") in (None, weights.get(record.get("observer"), record.get("weights_hash")))
-        ]
+        )
 
-    def all_responses(self) -> list[Record]:
-        """All response records, by id."""
+    def all_responses(self) -> Iterator[Record]:
+        """All response records, one after another, by id."""
         return self._records("responses")
 
     def commit_robustness(self, record: Record) -> None:
         """Write a record of how a model stands an attack, in place of an older one of its id."""
         write_json(self.folder / "robustness" / f"{record['id']}.json", record)
 
-    def robustness(self) -> list[Record]:
+    def robustness(self) -> Iterator[Record]:
         """All records of attacks, by id."""
         return self._records("robustness")
 
@@ -219,8 +224,8 @@ class Store:
         files = dict.fromkeys(batch.get("null_file") for batch in batches)
         return [read_json(self.path(file)) for file in files if file]
 
-    def _records(self, kind: str) -> list[Record]:
-        return [read_json(path) for path in sorted((self.folder / kind).glob("*.json"))]
+    def _records(self, kind: str) -> Iterator[Record]:
+        return map(read_json, sorted((self.folder / kind).glob("*.json")))
 
     def _require_same(self, old: Mapping[str, Any], study: Mapping[str, Any], beside: bool) -> None:
         compared = (without_cells(old, study), without_cells(study, old)) if beside else (old, study)

@@ -1,10 +1,12 @@
 """Tidy tables derived from a run's records; they can be rebuilt at any time."""
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from metamers.store.current import current_files
 from metamers.store.files import write_whole
-from metamers.store.store import Store
+from metamers.store.store import Record, Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +26,9 @@ NULL = ("model", "stage", "set", "measure", "n_images", "n_pairs", "n_zero", "ma
 PERFECT_CORRELATION = 1 - 1e-6
 """A correlation from here on counts as 1. None exceeds it: where even the null's maximum is 1, it is enough."""
 
+_ROWS = 2000
+"""Of a table that are in memory at once while it is written."""
+
 _QUANTILES = (("q999", "0.999"), ("q99", "0.99"), ("q50", "0.5"))
 
 _TYPES = {
@@ -36,7 +41,7 @@ _TYPES = {
 }
 
 
-def matches(cells: list[dict[str, Any]]) -> "pd.DataFrame":
+def matches(cells: list[Record]) -> "pd.DataFrame":
     """The table `matches`, one row per cell, from cell records."""
     return _table(cells, MATCHES)
 
@@ -46,39 +51,41 @@ def robustness(store: Store) -> "pd.DataFrame":
     return _table([row for record in store.robustness() for row in record["rows"]], ROBUSTNESS)
 
 
-def build_tables(store: Store) -> dict[str, "pd.DataFrame"]:
+def build_tables(store: Store) -> None:
     """Derive `matches`, `responses`, `controls`, `robustness` and `null` from the records and write them as CSV under
-    `tables/`.
+    `tables/`, record after record, so that memory does not grow with them.
 
     Responses to controls (start noise, metamers of untrained models) stand in `controls` alone; those to what the run
     no longer shows, nowhere.
     """
     now = current_files(store)
-    rows = (row for record in store.responses() for row in record["responses"])
-    answers = [row for row in rows if row["sha256"] == now.get(row["cell"])]
-    batches = [{**batch, "cells": [_columns(cell, MATCHES) for cell in batch["cells"]]} for batch in store.batches()]
-    tables = {
-        "matches": matches([cell for batch in batches for cell in batch["cells"]]),
-        "responses": _table([row for row in answers if not row.get("control")], RESPONSES),
-        "controls": _table([row for row in answers if row.get("control")], CONTROLS),
-        "robustness": robustness(store),
-        "null": _table([row for null in store.nulls(batches) for row in _null_rows(null)], NULL),
+
+    def answers(control: bool) -> Iterator[Record]:
+        rows = (row for record in store.responses() for row in record["responses"])
+        return (row for row in rows if bool(row.get("control")) is control and row["sha256"] == now.get(row["cell"]))
+
+    tables: dict[str, tuple[Iterable[Record], tuple[str, ...]]] = {
+        "matches": ((cell for batch in store.batches() for cell in batch["cells"]), MATCHES),
+        "responses": (answers(control=False), RESPONSES),
+        "controls": (answers(control=True), CONTROLS),
+        "robustness": ((row for record in store.robustness() for row in record["rows"]), ROBUSTNESS),
+        "null": ((row for null in store.nulls(store.batches()) for row in _null_rows(null)), NULL),
     }
-    for name, table in tables.items():
-        write_whole(store.folder / "tables" / f"{name}.csv", _csv(table).encode())
-    return tables
+    for name, (rows, columns) in tables.items():
+        write_whole(store.folder / "tables" / f"{name}.csv", _csv(rows, columns))
 
 
-def read_table(store: Store, name: str) -> "pd.DataFrame":
-    """A table of a run, its columns typed: text stays text (labels may be digits), booleans and counts may be empty."""
+def read_table(store: Store, name: str, only: list[str] | None = None) -> "pd.DataFrame":
+    """A table of a run, or some of its columns, typed: text stays text (labels may be digits), booleans and counts may
+    be empty."""
     import pandas as pd
 
     path = store.folder / "tables" / f"{name}.csv"
     if not path.is_file():
-        return build_tables(store)[name]
+        build_tables(store)
     columns = pd.read_csv(path, nrows=0).columns
     types: Any = {column: _TYPES.get(column, "float64") for column in columns}
-    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
+    return pd.read_csv(path, dtype=types, usecols=only, keep_default_na=False, na_values=[""])
 
 
 def chances(store: Store) -> dict[str, float]:
@@ -86,14 +93,17 @@ def chances(store: Store) -> dict[str, float]:
     return {r["observer"]: 1 / r["n_labels"] for r in store.responses() if r.get("n_labels")}
 
 
-def _columns(record: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
-    return {column: record.get(column) for column in columns}
-
-
-def _csv(table: "pd.DataFrame") -> str:
-    text = table.to_csv(index=False, lineterminator="\n")
-    # A carriage return within a name is quoted only where lines end with one.
-    return table.to_csv(index=False, lineterminator="\r\n") if "\r" in text else text
+def _csv(rows: Iterable[Record], columns: tuple[str, ...]) -> Iterator[bytes]:
+    """The parts of a CSV file, of at most `_ROWS` rows each."""
+    yield (",".join(columns) + "\n").encode()
+    left = iter(rows)
+    while part := list(islice(left, _ROWS)):
+        table = _table(part, columns)
+        text = table.to_csv(index=False, header=False, lineterminator="\n")
+        # A carriage return within a name is quoted only where lines end with one.
+        if "\r" in text:
+            text = table.to_csv(index=False, header=False, lineterminator="\r\n")
+        yield text.encode()
 
 
 def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> "pd.DataFrame":

@@ -1,11 +1,11 @@
 """The statistics of a run that need nothing but it, each a table."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from metamers.errors import MetamersError
-from metamers.store import Store, chances, write_whole
+from metamers.store import Store, chances, read_table, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,14 +46,20 @@ def run_analyses(store: Store, names: Sequence[str], say: Say) -> None:
             write_whole(store.folder / "analyses" / f"{name}.csv", content)
 
 
-def write_recognition(store: Store, tables: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame":
-    """Write `tables/recognition.csv`, generating model x stage x observer, from the tables of `build_tables`."""
+def all_responses(store: Store) -> "pd.DataFrame":
+    """The tables `responses` and `controls` of a run in one, as far as scores need them."""
     import pandas as pd
 
+    needed = ["cell", "model", "stage", "observer", "observer_kind", "label", "response", "correct"]
+    responses, controls = (read_table(store, name, needed) for name in ("responses", "controls"))
+    return pd.concat([responses, controls]) if len(controls) else responses
+
+
+def write_recognition(store: Store, responses: "pd.DataFrame") -> "pd.DataFrame":
+    """Write `tables/recognition.csv`, generating model x stage x observer, from `all_responses`."""
     from metamers.analysis import balanced_accuracy, recognition_by_stage
 
-    responses, controls, matches = tables["responses"], tables["controls"], tables["matches"]
-    responses = pd.concat([responses, controls]) if len(controls) else responses
+    matches = read_table(store, "matches", ["cell", "verdict"])
     failed = set(matches.cell[matches.verdict.isin(["failed", "error"])])
     stages = {entry["name"]: entry["stages"] for entry in store.study()["models"]}
     matrix = recognition_by_stage(responses, stages=stages, exclude=failed)
