@@ -1,15 +1,19 @@
 """`metamers experiment`: people name the metamers of a run."""
 
+from collections import Counter
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from metamers.cli.make import Several
 from metamers.cli.options import Count, Json
-from metamers.cli.output import give_json, say_note
+from metamers.cli.output import give_json, progress, say_note
 from metamers.cli.train import parse_changes
+from metamers.errors import MetamersError
 
 if TYPE_CHECKING:
     from metamers.experiment.planning import Plan
@@ -82,6 +86,153 @@ def plan(folder: Path, /, *, participants: Count = 20, json: Json = False) -> in
     if found.megabytes > MOST_MEGABYTES:
         say_note(f"each participant loads {found.megabytes:.0f} MB; smaller images or fewer trials load sooner")
     return 0
+
+
+@experiment.command
+def serve(
+    folder: Path,
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8090,
+    public_url: str | None = None,
+    database: str | None = None,
+    mode: Literal["live", "pilot", "lab"] = "live",
+) -> int:
+    """Serve an experiment until it is interrupted.
+
+    Parameters
+    ----------
+    folder
+        The folder of the experiment.
+    host
+        The address to serve on; others than this machine's need --public-url.
+    port
+        The port to serve on.
+    public_url
+        Where participants reach it, through a proxy that speaks TLS: https://...
+    database
+        Where the data are kept: a file, or a URL of PostgreSQL; by default FOLDER/data.sqlite.
+    mode
+        What the sessions count as; trial lists are dealt out for each mode by itself.
+    """
+    _require_web("serve")
+    from metamers.experiment.database import Writer
+    from metamers.experiment.serving import admin_token, bound, open_experiment, server
+
+    opened = open_experiment(folder, database)
+    token_file, token = admin_token(folder)
+    with bound(host, port, public_url) as listener:
+        address = public_url or f"http://{host}:{listener.getsockname()[1]}"
+        writer = Writer(opened.engine)
+        print(f"serving {opened.design.config.name} ({mode}) on {address}; end with Ctrl-C", flush=True)
+        print(f"how far it is: {address}/admin/api/summary, with the token in {token_file}", flush=True)
+        try:
+            server(opened, writer, mode, secure=bool(public_url), admin_token=token).run(sockets=[listener])
+        finally:
+            writer.close()
+    return 0
+
+
+@experiment.command
+def simulate(
+    folder: Path,
+    /,
+    *,
+    participants: Count = 20,
+    seed: int = 0,
+    profile: Path | None = None,
+    profile_model: str | None = None,
+    database: str | None = None,
+    json: Json = False,
+) -> int:
+    """Let virtual participants take part, through the server, as mode `simulated`.
+
+    Parameters
+    ----------
+    folder
+        The folder of the experiment.
+    participants
+        How many.
+    seed
+        Of their answers.
+    profile
+        A table of how often people are right (columns model, stage_index, human_mean), used by the relative depth of
+        stage; without one, accuracy falls from 0.9 for natural stimuli to 0.2 at each model's last stage.
+    profile_model
+        Which of its models.
+    database
+        As of `serve`.
+    """
+    _require_web("simulate")
+    from metamers.experiment.serving import open_experiment
+    from metamers.experiment.simulate import published
+    from metamers.experiment.simulate import simulate as visit
+
+    if (profile is None) != (profile_model is None):
+        raise MetamersError("--profile and --profile-model go together; give both or none")
+    opened = open_experiment(folder, database)
+    accuracy = None
+    if profile is not None and profile_model is not None:
+        accuracy = published(profile, profile_model, opened.design.stimuli)
+    with progress() as update:
+        visits = visit(
+            opened, participants, seed, accuracy, lambda done, total: update(done, total, "virtual participants")
+        )
+    counts = Counter(visit.state for visit in visits)
+    if json:
+        give_json({"experiment": str(folder), "participants": len(visits), "states": dict(counts)})
+    else:
+        print(f"{len(visits)} participants: " + ", ".join(f"{n} {state}" for state, n in sorted(counts.items())))
+        print(f"`metamers experiment export {folder} --out DATA` writes what they answered")
+    return 0
+
+
+@experiment.command
+def export(
+    folder: Path,
+    /,
+    *,
+    out: Path,
+    database: str | None = None,
+    mode: Annotated[list[Literal["live", "lab", "pilot", "simulated"]] | None, Several] = None,
+    identities: bool = False,
+    json: Json = False,
+) -> int:
+    """Write the data as tables; OUT/responses.csv is for `metamers import-responses`, OUT/codebook.csv explains.
+
+    Parameters
+    ----------
+    folder
+        The folder of the experiment.
+    out
+        A new folder.
+    database
+        As of `serve`.
+    mode
+        Of which sessions; by default live and lab, or, where there are none, pilot and simulated.
+    identities
+        Write who is who, too.
+    """
+    _require_web("export")
+    from metamers.experiment.export import export as write
+    from metamers.experiment.serving import open_experiment
+
+    found = write(open_experiment(folder, database), out, identities=identities, modes=mode)
+    if json:
+        give_json({"experiment": str(folder), "out": str(out), **found})
+    else:
+        print(f"{found['included']} of {found['sessions']} sessions count, of {found['trials']} trials in all")
+        print(
+            f"see {out / 'trials.csv'}; `metamers import-responses RUN {out / 'responses.csv'}` takes them to the run"
+        )
+    return 0
+
+
+def _require_web(command: str) -> None:
+    """Raises MetamersError without the extra."""
+    if any(find_spec(name) is None for name in ("fastapi", "httpx", "sqlalchemy", "uvicorn")):
+        raise MetamersError(f"experiment {command} needs the extra 'web': pip install 'metamers[web]'")
 
 
 def _say_plan(found: "Plan") -> None:

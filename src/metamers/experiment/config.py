@@ -45,6 +45,14 @@ class Gate(_Part):
         return self
 
 
+class Codes(_Part):
+    """What a participant hands to whoever pays, by outcome; None: a random one for each session."""
+
+    complete: str | None = None
+    screened_out: str | None = None
+    declined: str | None = None
+
+
 class ExperimentConfig(_Part):
     """An experiment in which people name the metamers of a run.
 
@@ -70,6 +78,7 @@ class ExperimentConfig(_Part):
     missing: Literal["refuse", "substitute_natural", "skip"] = "refuse"
     breaks: Count = 3
     unanswered: Literal["skip", "repeat"] = "skip"
+    codes: Codes = Codes()
     abandon_after_minutes: Annotated[int, Field(ge=1)] = 60
     resume_window_minutes: Annotated[int, Field(ge=1)] = 30
     retention_days: Annotated[int, Field(ge=1)] | None = None

@@ -1,0 +1,194 @@
+"""The data of an experiment as tables that other programs read."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from metamers.errors import MetamersError
+from metamers.experiment.database import ANSWER, CHECK, EVENT, IDENTITY, RESPONSE, SESSION, TRIAL
+from metamers.experiment.messages import Environment
+from metamers.experiment.serving import Opened
+from metamers.store import sha256, write_json, write_whole
+
+Row = dict[str, Any]
+
+TRIALS = {
+    "participant": "pseudonym, in the order of sessions",
+    "mode": "live, pilot, lab or simulated",
+    "trial": "number in the session, from 1",
+    "block": "0 practice, 1 screening, main trials from 2; a break between blocks",
+    "phase": "practice, screening, catch or main",
+    "cell": "name of the stimulus in the run",
+    "condition": "MODEL/STAGE of the metamer, or natural",
+    "model": "generating model",
+    "stage": "stage at which it is a metamer",
+    "reference": "the natural stimulus",
+    "label": "right answer",
+    "substituted": "1 where the reference took the place of a missing metamer",
+    "response": "label that was chosen; empty without an answer",
+    "response_raw": "what was typed or clicked",
+    "correct": "1 right, 0 wrong, empty where nothing could be shown",
+    "timed_out": "1 where the time to answer was over",
+    "rt_ms": "from the choices' appearance (sound: from the sound's begin) to the answer, ms",
+    "fixation_ms": "measured duration, ms",
+    "stimulus_ms": "measured duration, ms",
+    "mask_ms": "measured duration, ms",
+    "refresh_hz": "frames a second of the screen, as measured",
+    "dropped_frames": "frames that were late during the trial",
+    "hidden_ms": "for how long the page was hidden during the trial, ms",
+    "timing_ok": "1 where each part was shown for its time, within a frame",
+    "media_ok": "0 where the file could not be shown",
+    "attempt": "2 where the trial was shown again after an interruption",
+    "state": "answered, interrupted (shown, not answered), or waiting (not shown)",
+    "received_at": "when the server had it, UTC",
+    "included": "1 in responses.csv, 0 not; exclusions.csv tells why",
+}
+SESSIONS = ("participant", "mode", "state", "list_number", "created_at", "consented_at", "finished_at", "n_resumes")
+CHECKS = ("participant", "name", "score", "n", "threshold", "passed")
+MODEL_VS_HUMAN = ("subj", "session", "trial", "rt", "object_response", "category", "condition", "imagename")
+_DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequence[str] | None = None) -> Row:
+    """Write the data to a new folder: `trials.csv` (a row for each trial), `responses.csv` (the main trials that count,
+    for `import-responses`), `sessions.csv`, `checks.csv`, `answers.csv` (forms), `exclusions.csv`, `events.jsonl`, a
+    file for each participant in the format of model-vs-human, `codebook.csv` and `manifest.json` with hashes; with
+    `identities`, who is who, too. modes: of the sessions; None for all but pilots and simulated ones, or, where there
+    are no others, those.
+
+    Returns the numbers of sessions, of those that count, and of trials. Raises MetamersError for a folder that is not
+    empty, and where there is no session.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise MetamersError(f"{out}: is not empty; choose a new or empty --out")
+    with opened.engine.begin() as db:
+        sessions = _sessions(db, modes)
+        if not sessions:
+            raise MetamersError(f"{opened.folder}: nobody has taken part yet; `metamers experiment serve` lets them")
+        trials = [row for session in sessions for row in _trials(db, opened, session)]
+        checks = _joined(db, CHECK, sessions)
+        forms = _joined(db, ANSWER, sessions)
+        events = _events(db, sessions)
+        who = _joined(db, IDENTITY, sessions) if identities else []
+    reasons = exclusions(opened, sessions, trials, checks)
+    excluded = {row["participant"] for row in reasons}
+    for row in trials:
+        counts = row["phase"] == "main" and row["state"] == "answered" and row["media_ok"] is not False
+        row["included"] = counts and not row["substituted"] and row["participant"] not in excluded
+    environment = list(Environment.model_fields)
+    tables = {
+        "trials.csv": _csv(list(TRIALS), trials),
+        "responses.csv": _csv(["participant", "cell", "label", "response", "rt_ms"], _included(trials)),
+        "sessions.csv": _csv([*SESSIONS, *environment], [{**(s["environment"] or {}), **s} for s in sessions]),
+        "checks.csv": _csv(CHECKS, checks),
+        "answers.csv": _csv(("participant", "form", "item", "value"), forms),
+        "exclusions.csv": _csv(("participant", "rule", "value", "threshold"), reasons),
+        "codebook.csv": _csv(("name", "meaning"), [{"name": k, "meaning": v} for k, v in TRIALS.items()]),
+        "events.jsonl": "".join(json.dumps(event, sort_keys=True) + "\n" for event in events),
+    }
+    if identities:
+        fields = ("participant", "source", "external_id", "study_ref", "session_ref")
+        tables["identities.csv"] = _csv(fields, who)
+    tables |= {f"model-vs-human/{name}.csv": text for name, text in _model_vs_human(trials).items()}
+    for name, text in tables.items():
+        write_whole(out / name, text.encode())
+    hashes = {name: sha256(text.encode()) for name, text in tables.items()}
+    write_json(out / "manifest.json", {"experiment": opened.hash, "files": hashes})
+    return {"sessions": len(sessions), "included": len(sessions) - len(excluded), "trials": len(trials)}
+
+
+def exclusions(opened: Opened, sessions: Sequence[Row], trials: Sequence[Row], checks: Sequence[Row]) -> list[Row]:
+    """Who does not count and why: who did not finish, failed a gate, or named too few of the catch trials."""
+    catch, reasons = opened.design.config.catch, []
+    for session in sessions:
+        name = session["participant"]
+        if session["state"] != "finished":
+            reasons.append({"participant": name, "rule": "finished", "value": session["state"], "threshold": ""})
+        for check in checks:
+            if check["participant"] == name and not check["passed"]:
+                told = {"value": check["score"], "threshold": check["threshold"]}
+                reasons.append({"participant": name, "rule": check["name"], **told})
+        right = sum(bool(t["correct"]) for t in trials if t["participant"] == name and t["phase"] == "catch")
+        if session["state"] == "finished" and right < catch.must:
+            reasons.append({"participant": name, "rule": "catch", "value": right, "threshold": catch.must})
+    return reasons
+
+
+def _sessions(db: Connection, modes: Sequence[str] | None) -> list[Row]:
+    rows = [dict(row) for row in db.execute(select(SESSION).order_by(SESSION.c.created_at)).mappings()]
+    rows = [row for row in rows if row["state"] != "withdrawn" or row["list_number"] is not None]
+    for i, row in enumerate(rows, 1):
+        row["participant"] = f"p{i:04d}"
+    if modes is None:
+        modes = [m for m in ("live", "lab") if any(r["mode"] == m for r in rows)] or ["pilot", "simulated"]
+    return [row for row in rows if row["mode"] in modes]
+
+
+def _trials(db: Connection, opened: Opened, session: Row) -> list[Row]:
+    """A row for each trial of a session: the last answer to it, if there is one."""
+    of = TRIAL.c.session_id == session["session_id"]
+    answers = {
+        row["trial_no"]: dict(row)
+        for row in db.execute(
+            select(RESPONSE).where(RESPONSE.c.session_id == session["session_id"]).order_by(RESPONSE.c.attempt)
+        ).mappings()
+    }
+    rows = []
+    for trial in db.execute(select(TRIAL).where(of).order_by(TRIAL.c.trial_no)).mappings():
+        stimulus = opened.design.by_id[trial["stimulus_id"]]
+        rows.append(
+            dict.fromkeys(TRIALS)
+            | {"participant": session["participant"], "mode": session["mode"], "trial": trial["trial_no"]}
+            | {"cell": stimulus.cell, "model": stimulus.model, "stage": stimulus.stage}
+            | {name: trial[name] for name in TRIALS if name in trial}
+            | {name: value for name, value in answers.get(trial["trial_no"], {}).items() if name in TRIALS}
+        )
+    return rows
+
+
+def _joined(db: Connection, table: Any, sessions: Sequence[Row]) -> list[Row]:
+    names = {session["session_id"]: session["participant"] for session in sessions}
+    rows = (dict(row) for row in db.execute(select(table)).mappings())
+    return [{**row, "participant": names[row["session_id"]]} for row in rows if row["session_id"] in names]
+
+
+def _events(db: Connection, sessions: Sequence[Row]) -> list[Row]:
+    rows = sorted(_joined(db, EVENT, sessions), key=lambda row: (row["participant"], row["seq"]))
+    return [{key: value for key, value in row.items() if key != "session_id"} for row in rows]
+
+
+def _included(trials: Iterable[Row]) -> list[Row]:
+    return [row for row in trials if row["included"]]
+
+
+def _model_vs_human(trials: Iterable[Row]) -> dict[str, str]:
+    """A CSV for each participant, in the format of github.com/bethgelab/model-vs-human: response times in seconds."""
+    by_participant: dict[str, list[Row]] = {}
+    for row in _included(trials):
+        rt = "na" if row["rt_ms"] is None else round(row["rt_ms"] / 1000, 4)
+        told = {"subj": row["participant"], "session": 1, "trial": row["trial"], "rt": rt}
+        told |= {"object_response": row["response"] or "na", "category": row["label"], "condition": row["condition"]}
+        by_participant.setdefault(row["participant"], []).append({**told, "imagename": row["cell"]})
+    return {name: _csv(MODEL_VS_HUMAN, rows) for name, rows in by_participant.items()}
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A value as a cell. Text that a spreadsheet would take for a formula begins with an apostrophe."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return int(value)
+    return f"'{value}" if isinstance(value, str) and value.startswith(_DANGEROUS) else value

@@ -1,0 +1,105 @@
+"""What a browser may send, strictly."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Duration = Annotated[float, Field(ge=0, le=86_400_000, allow_inf_nan=False)]
+"""Milliseconds of the browser's own clock, at most a day."""
+Text = Annotated[str, Field(max_length=200)]
+
+MOST_EVENTS, MOST_BYTES = 256, 64 * 1024
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Environment(_Message):
+    """What a browser tells of itself; no more."""
+
+    tz_offset_min: Annotated[int, Field(ge=-1000, le=1000)] | None = None
+    viewport_w_px: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    viewport_h_px: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    screen_w_px: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    screen_h_px: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    dpr: Annotated[float, Field(gt=0, le=16)] | None = None
+    refresh_hz: Annotated[float, Field(gt=0, le=1000)] | None = None
+    os_family: Annotated[str, Field(max_length=32)] | None = None
+    browser_family: Annotated[str, Field(max_length=32)] | None = None
+    browser_major: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    client_build: Annotated[str, Field(max_length=64)] | None = None
+
+
+class Recruited(_Message):
+    """How a participant came, as in the address that was followed."""
+
+    source: Literal["prolific", "link", "lab"] = "link"
+    external_id: Annotated[str, Field(max_length=128, pattern=r"^[\w.@-]+$")] | None = None
+    study_ref: Annotated[str, Field(max_length=128)] | None = None
+    session_ref: Annotated[str, Field(max_length=128)] | None = None
+
+
+class Begin(_Message):
+    """To begin a session."""
+
+    environment: Environment = Environment()
+    recruited: Recruited = Recruited()
+
+
+class Consent(_Message):
+    """The decision on the consent form, in the language in which it was read."""
+
+    decision: Literal["agreed", "declined"]
+    language: Annotated[str, Field(pattern=r"^[a-z]{2}$")]
+    text_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Answer(_Message):
+    """What was answered to a trial, and what was measured. response: None where the time was over, or nothing could be
+    shown (media_ok false)."""
+
+    response: Text | None
+    timed_out: bool = False
+    rt_ms: Duration | None = None
+    fixation_ms: Duration | None = None
+    stimulus_ms: Duration | None = None
+    mask_ms: Duration | None = None
+    hidden_ms: Duration | None = None
+    refresh_hz: Annotated[float, Field(gt=0, le=1000)] | None = None
+    dropped_frames: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    timing_ok: bool | None = None
+    media_ok: bool = True
+
+
+class Event(_Message):
+    """One thing that happened. `shown` and `answered` are of a `trial`; `answered` has an `answer`; `form` has
+    `items`."""
+
+    seq: Annotated[int, Field(ge=1, le=1_000_000)]
+    type: Literal["shown", "answered", "form", "focus", "blur", "visible", "hidden", "resize", "fullscreen", "error"]
+    t_ms: Duration
+    trial: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    answer: Answer | None = None
+    form: Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")] | None = None
+    items: dict[Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")], Annotated[str, Field(max_length=2000)]] | None = None
+    detail: Annotated[str, Field(max_length=500)] | None = None
+
+
+class Events(_Message):
+    """Events in the order of their numbers, from one tab."""
+
+    lease: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    events: Annotated[list[Event], Field(min_length=1, max_length=MOST_EVENTS)]
+
+
+class Finish(_Message):
+    """To finish: the number of the last event that was sent."""
+
+    last_seq: Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class Withdraw(_Message):
+    """To leave for good; keep: whether the data may be kept."""
+
+    keep: bool

@@ -1,0 +1,214 @@
+"""The server of an experiment: what a browser may ask, and who may."""
+
+import asyncio
+import hmac
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from metamers.experiment.database import Writer
+from metamers.experiment.messages import MOST_BYTES, Begin, Consent, Environment, Events, Finish, Withdraw
+from metamers.experiment.sessions import RefusedError, Row, Sessions, hashed
+from metamers.experiment.summary import summary_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+
+COOKIE = "session"
+PER_SECOND, BURST = 20.0, 120.0
+"""Requests that a session may make; media apart."""
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+class Open(BaseModel):
+    """To take a session into a tab: the tab's lease, if it has had it before."""
+
+    model_config = {"extra": "forbid", "strict": True}
+
+    lease: str | None = None
+    environment: Environment | None = None
+
+
+@dataclass
+class Limiter:
+    """How fast each may ask: `BURST` at once, `PER_SECOND` in the long run."""
+
+    most: int = 10_000
+    _left: "OrderedDict[str, tuple[float, float]]" = field(default_factory=OrderedDict)
+
+    def allows(self, who: str) -> bool:
+        """Count one request."""
+        now = time.monotonic()
+        left, then = self._left.pop(who, (BURST, now))
+        left = min(BURST, left + (now - then) * PER_SECOND)
+        self._left[who] = (max(0.0, left - 1), now)
+        if len(self._left) > self.most:
+            self._left.popitem(last=False)
+        return left >= 1
+
+
+@dataclass
+class Desk:
+    """What the routes share."""
+
+    folder: Path
+    sessions: Sessions
+    writer: Writer
+    limiter: Limiter = field(default_factory=Limiter)
+    _media: "OrderedDict[tuple[str, str], str]" = field(default_factory=OrderedDict)
+
+    async def do(self, request: Request, job: Callable[[Connection, str], T]) -> T:
+        """Do a job for the session that the cookie names. Raises RefusedError for an unknown one, and one too fast."""
+        session_id, _, token = request.cookies.get(COOKIE, "").partition(".")
+        if not self.limiter.allows(session_id):
+            raise RefusedError(429, reason="too_fast")
+
+        def checked(db: Connection) -> T:
+            held = self.sessions.row(db, session_id)["token_hash"]
+            if not hmac.compare_digest(held, hashed(token)):
+                raise RefusedError(404, reason="unknown")
+            return job(db, session_id)
+
+        return await asyncio.wrap_future(self.writer.submit(checked))
+
+    async def stimulus(self, request: Request, media: str) -> str:
+        """The stimulus behind an address of the session, remembered, as each is asked for again and again."""
+        key = request.cookies.get(COOKIE, ""), media
+        if key not in self._media:
+            found = await self.do(request, lambda db, session_id: self.sessions.media(db, session_id, media))
+            if found is None:
+                raise RefusedError(404, reason="unknown")
+            self._media[key] = found
+            if len(self._media) > 100_000:
+                self._media.popitem(last=False)
+        return self._media[key]
+
+
+def create_app(
+    folder: Path, sessions: Sessions, writer: Writer, engine: "Engine", *, secure: bool, admin_token: str | None = None
+) -> FastAPI:
+    """The application for the experiment in `folder`. secure: cookies only over TLS. Without an `admin_token` there is
+    nothing for researchers."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    desk = Desk(folder, sessions, writer)
+    _add_errors(app)
+    _add_headers(app)
+    _add_session_routes(app, desk, secure)
+    _add_files(app, desk)
+    if admin_token is not None:
+        _add_admin(app, sessions, engine, hashed(admin_token))
+    return app
+
+
+def _add_session_routes(app: FastAPI, desk: Desk, secure: bool) -> None:
+    sessions = desk.sessions
+
+    @app.post("/api/sessions")
+    async def begin(request: Request) -> Response:
+        message = await _read(request, Begin)
+        if not desk.limiter.allows("begin"):
+            raise RefusedError(429, reason="too_fast")
+        made = await asyncio.wrap_future(desk.writer.submit(lambda db: sessions.begin(db, message)))
+        response = JSONResponse({"begun": True}, status_code=201)
+        value = f"{made['session']}.{made['token']}"
+        response.set_cookie(COOKIE, value, httponly=True, samesite="lax", secure=secure, max_age=7 * 86400)
+        return response
+
+    @app.post("/api/open")
+    async def open_(request: Request) -> Row:
+        message = await _read(request, Open)
+        config = sessions.design.config
+        told = await desk.do(request, lambda db, s: sessions.open(db, s, message.lease, message.environment))
+        shown = {"task": config.task, "labels": list(config.labels), "times": config.times.model_dump()}
+        return {**told, "experiment": shown}
+
+    @app.post("/api/consent")
+    async def consent(request: Request) -> Row:
+        message = await _read(request, Consent)
+        return await desk.do(request, lambda db, s: sessions.consent(db, s, message))
+
+    @app.post("/api/events")
+    async def events(request: Request) -> Row:
+        message = await _read(request, Events)
+        return await desk.do(request, lambda db, s: sessions.take(db, s, message.lease, message.events))
+
+    @app.post("/api/finish")
+    async def finish(request: Request) -> Row:
+        message = await _read(request, Finish)
+        return await desk.do(request, lambda db, s: sessions.finish(db, s, message.last_seq))
+
+    @app.post("/api/withdraw")
+    async def withdraw(request: Request) -> Row:
+        message = await _read(request, Withdraw)
+        return await desk.do(request, lambda db, s: sessions.withdraw(db, s, message.keep))
+
+
+def _add_files(app: FastAPI, desk: Desk) -> None:
+    @app.get("/media/{media}")
+    async def media(request: Request, media: str) -> Response:
+        stimulus = desk.sessions.design.by_id[await desk.stimulus(request, media)]
+        return FileResponse(desk.folder / stimulus.file, headers={"Cache-Control": "private, max-age=86400"})
+
+
+def _add_admin(app: FastAPI, sessions: Sessions, engine: "Engine", token_hash: str) -> None:
+    @app.get("/admin/api/summary")
+    async def summary(request: Request) -> Row:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(token_hash, hashed(given)):
+            raise RefusedError(401, reason="token")
+        return await asyncio.to_thread(summary_of, engine, sessions.design)
+
+
+def _add_headers(app: FastAPI) -> None:
+    @app.middleware("http")
+    async def headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call(request)
+        response.headers.update(HEADERS)
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(RefusedError)
+    async def refused(_: Request, error: RefusedError) -> Response:
+        return JSONResponse(error.told, status_code=error.status)
+
+    @app.exception_handler(SQLAlchemyError)
+    async def broken(_: Request, __: SQLAlchemyError) -> Response:
+        # The disk is full, or the database is locked or gone: what was sent is not kept, and has to be sent again.
+        return JSONResponse({"reason": "unavailable"}, status_code=503, headers={"Retry-After": "2"})
+
+
+async def _read(request: Request, kind: type[M]) -> M:
+    """The body as a message. JSON only, so that no form of another site can send one."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise RefusedError(415, reason="json_only")
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise RefusedError(413, reason="too_large")
+    try:
+        return kind.model_validate_json(bytes(body))
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors(include_input=False, include_url=False)[0]["loc"]))
+        raise RefusedError(422, reason="malformed", where=where) from None

@@ -1,0 +1,114 @@
+"""An experiment on its way to browsers: database, writer and server together."""
+
+import hashlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING
+
+from metamers.errors import MetamersError
+from metamers.experiment.config import VERSION
+from metamers.experiment.database import Writer, open_database
+from metamers.experiment.making import FILE, read_experiment
+from metamers.experiment.manifest import TABLE
+from metamers.experiment.sessions import Sessions
+from metamers.experiment.trials import Design
+from metamers.store import sha256
+
+if TYPE_CHECKING:
+    import uvicorn
+    from sqlalchemy import Engine
+
+DATABASE = "data.sqlite"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An experiment and its database."""
+
+    folder: Path
+    design: Design
+    hash: str
+    engine: "Engine"
+
+
+def open_experiment(folder: Path, database: str | None = None) -> Opened:
+    """The experiment in a folder, with its database: a URL or a file of SQLite, by default in the folder.
+
+    Raises MetamersError as `read_experiment` and `open_database` do.
+    """
+    config, stimuli = read_experiment(folder)
+    digest = hashlib.sha256((sha256((folder / FILE).read_bytes()) + sha256((folder / TABLE).read_bytes())).encode())
+    values = {"name": config.name, "version": VERSION, "config": config.model_dump(mode="json", by_alias=True)}
+    engine = open_database(database or str(folder / DATABASE), {"hash": digest.hexdigest(), **values})
+    return Opened(folder, Design(config, stimuli), digest.hexdigest(), engine)
+
+
+def admin_token(folder: Path) -> tuple[Path, str]:
+    """The researchers' token of an experiment and the file, for the owner's eyes only, that holds it; made once."""
+    path = folder / "admin-token"
+    if not path.is_file():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(token_urlsafe(24))
+    return path, path.read_text().strip()
+
+
+def bound(host: str, port: int, public_url: str | None) -> socket.socket:
+    """A socket to serve on.
+
+    Raises MetamersError for a port in use, and for an address that others can reach without a public https URL.
+    """
+    if not _is_local(host) and not (public_url or "").startswith("https://"):
+        raise MetamersError(
+            f"--host {host} can be reached by others, and without TLS they would send their answers in the clear; "
+            "serve on 127.0.0.1 behind a proxy, and give --public-url https://..."
+        )
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise MetamersError(f"cannot serve on {host}:{port} ({error.strerror}); choose another --port") from error
+
+
+def server(
+    opened: Opened, writer: Writer, mode: str, *, secure: bool = False, admin_token: str | None = None
+) -> "uvicorn.Server":
+    """A server for sessions of a mode; `run(sockets=[...])` serves."""
+    import uvicorn
+
+    from metamers.experiment.server import create_app
+
+    sessions = Sessions(opened.design, opened.hash, mode)
+    app = create_app(opened.folder, sessions, writer, opened.engine, secure=secure, admin_token=admin_token)
+    # No access log: it would hold addresses.
+    return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
+
+
+@contextmanager
+def served(opened: Opened, mode: str) -> Iterator[str]:
+    """Serve on a free port of this machine meanwhile; the URL."""
+    writer = Writer(opened.engine)
+    listener = bound("127.0.0.1", 0, None)
+    running = server(opened, writer, mode)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        running.should_exit = True
+        thread.join()
+        writer.close()
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

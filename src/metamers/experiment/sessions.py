@@ -1,0 +1,350 @@
+"""What happens to a session: each function is one transaction's work on its rows."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex, token_urlsafe
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from metamers.experiment.database import (
+    ANSWER,
+    AUDIT,
+    CHECK,
+    CONFLICT,
+    CONSENT,
+    EVENT,
+    EXPERIMENT,
+    IDENTITY,
+    RESPONSE,
+    SESSION,
+    TRIAL,
+)
+from metamers.experiment.messages import Answer, Begin, Consent, Environment, Event
+from metamers.experiment.trials import Design
+
+Row = dict[str, Any]
+
+LEASE_S = 40
+"""A tab that was silent for so long may be replaced by another."""
+ENDED = ("declined", "screened_out", "finished", "withdrawn", "expired")
+
+
+class RefusedError(Exception):
+    """A request that the state of its session does not allow; `told` is for the browser."""
+
+    def __init__(self, status: int, **told: Any) -> None:
+        super().__init__(told)
+        self.status, self.told = status, told
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """The sessions of an experiment. mode: of those that are begun."""
+
+    design: Design
+    experiment_hash: str
+    mode: str
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def begin(self, db: Connection, message: Begin, mode: str | None = None) -> Row:
+        """A new session, or that of the same participant: its id and token, which is kept as a hash only."""
+        token, recruited = token_urlsafe(24), message.recruited
+        if recruited.external_id is not None:
+            known = select(IDENTITY.c.session_id).where(
+                IDENTITY.c.source == recruited.source, IDENTITY.c.external_id == recruited.external_id
+            )
+            if (session_id := db.execute(known).scalar()) is not None:
+                db.execute(_of(SESSION, update(SESSION), session_id).values(token_hash=hashed(token)))
+                return {"session": session_id, "token": token}
+        session_id = token_hex(16)
+        db.execute(
+            insert(SESSION).values(
+                **{"session_id": session_id, "token_hash": hashed(token), "mode": mode or self.mode},
+                **{"state": "created", "experiment_hash": self.experiment_hash, "created_at": self._now()},
+                **{"last_seen_at": self._now(), "last_seq": 0, "n_resumes": 0},
+                environment=message.environment.model_dump(),
+            )
+        )
+        if recruited.source != "link" or recruited.external_id is not None:
+            db.execute(insert(IDENTITY).values(session_id=session_id, **recruited.model_dump()))
+        return {"session": session_id, "token": token}
+
+    def consent(self, db: Connection, session_id: str, message: Consent) -> Row:
+        """Take down the decision; who agrees is given a trial list. Once taken, it stands."""
+        session = self.row(db, session_id)
+        if session["state"] != "created":
+            return self.describe(db, session_id)
+        db.execute(insert(CONSENT).values(session_id=session_id, **message.model_dump(), at=self._now()))
+        if message.decision == "declined":
+            self._end(db, session_id, "declined")
+            return self.describe(db, session_id)
+        frozen = update(EXPERIMENT).where(EXPERIMENT.c.frozen_at.is_(None)).values(frozen_at=self._now())
+        if session["mode"] == "live":
+            db.execute(frozen)
+        number = self.design.list_for(self._lists_in_use(db, session["mode"]))
+        db.execute(insert(TRIAL), self.design.rows(session_id, number))
+        changed = {"state": "running", "list_number": number, "consented_at": self._now()}
+        db.execute(_of(SESSION, update(SESSION), session_id).values(**changed))
+        return self.describe(db, session_id)
+
+    def open(self, db: Connection, session_id: str, lease: str | None, environment: Environment | None = None) -> Row:
+        """Give the session to a browser tab. A trial that was shown and not answered is interrupted.
+
+        Raises RefusedError where another tab has the session, and for one that was given up.
+        """
+        session = self.row(db, session_id)
+        silent = self.clock() - datetime.fromisoformat(session["last_seen_at"])
+        config = self.design.config
+        if session["state"] in ("created", "running") and silent > timedelta(minutes=config.abandon_after_minutes):
+            self._end(db, session_id, "expired")
+            return self.describe(db, session_id)
+        held = session["lease"]
+        if held is not None and held != lease and silent < timedelta(seconds=LEASE_S):
+            raise RefusedError(409, reason="in_use", seconds=LEASE_S)
+        changed: Row = {"last_seen_at": self._now(), "lease": token_hex(16)}
+        if held is not None and session["state"] == "running":
+            changed["n_resumes"] = session["n_resumes"] + 1
+            self._interrupt(db, session_id)
+        if environment is not None:
+            changed["environment"] = environment.model_dump()
+        db.execute(_of(SESSION, update(SESSION), session_id).values(**changed))
+        late = held is not None and silent > timedelta(minutes=config.resume_window_minutes)
+        return {**self.describe(db, session_id), "lease": changed["lease"], "late": late}
+
+    def take(self, db: Connection, session_id: str, lease: str, events: Sequence[Event]) -> Row:
+        """Keep events: `ack` is the number of the last that is kept without a gap. `refused` tells of one that the
+        state does not allow, `conflicts` of numbers that are taken by other events; `feedback` gives the labels of
+        practice trials that were answered.
+
+        Raises RefusedError where another tab has the session.
+        """
+        session = self.row(db, session_id)
+        if session["lease"] != lease:
+            raise RefusedError(409, reason="in_use")
+        last, told = session["last_seq"], Row(conflicts=[])
+        for event in events:
+            payload = event.model_dump(exclude_none=True)
+            digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+            if event.seq > last + 1:
+                break
+            kept = {"session_id": session_id, "seq": event.seq, "sha256": digest, "payload": payload}
+            kept["received_at"] = self._now()
+            if event.seq <= last:
+                if self._digest(db, session_id, event.seq) != digest:
+                    db.execute(insert(CONFLICT).values(**kept))
+                    told["conflicts"].append(event.seq)
+                continue
+            if (problem := self._apply(db, session_id, event)) is not None:
+                db.execute(insert(CONFLICT).values(**kept))
+                told["refused"] = {"seq": event.seq, "reason": problem}
+                break
+            db.execute(insert(EVENT).values(**kept, type=event.type, t_ms=event.t_ms))
+            last = event.seq
+        db.execute(_of(SESSION, update(SESSION), session_id).values(last_seq=last, last_seen_at=self._now()))
+        answered = [e.trial for e in events if e.type == "answered" and e.seq <= last]
+        state = db.execute(_of(SESSION, select(SESSION.c.state), session_id)).scalar()
+        return {"ack": last, "state": state, "feedback": self._feedback(db, session_id, answered), **told}
+
+    def finish(self, db: Connection, session_id: str, last_seq: int) -> Row:
+        """End the session, once all is there; its code. Again, the same.
+
+        Raises RefusedError with what is missing: events after `ack`, or the number of trials that are left.
+        """
+        session = self.row(db, session_id)
+        if last_seq > session["last_seq"]:
+            raise RefusedError(409, reason="missing", ack=session["last_seq"])
+        if session["state"] == "running":
+            waiting = select(func.count()).select_from(TRIAL)
+            waiting = _of(TRIAL, waiting, session_id).where(TRIAL.c.state.in_(["waiting", "shown"]))
+            if left := db.execute(waiting).scalar_one():
+                raise RefusedError(409, reason="trials_left", trials_left=left)
+            self._end(db, session_id, "finished")
+        elif session["state"] not in ENDED:
+            raise RefusedError(409, reason="not_begun")
+        return self.describe(db, session_id)
+
+    def withdraw(self, db: Connection, session_id: str, keep: bool) -> Row:
+        """End the session for good; without `keep`, delete all of it but that there was one."""
+        if self.row(db, session_id)["state"] == "withdrawn":
+            return self.describe(db, session_id)
+        self._end(db, session_id, "withdrawn")
+        if not keep:
+            for table in (RESPONSE, EVENT, ANSWER, CHECK, CONFLICT, IDENTITY, TRIAL):
+                db.execute(_of(table, delete(table), session_id))
+            db.execute(_of(SESSION, update(SESSION), session_id).values(environment=None, list_number=None))
+        detail = "kept" if keep else "deleted"
+        db.execute(insert(AUDIT).values(at=self._now(), actor=session_id, action="withdraw", detail=detail))
+        return self.describe(db, session_id)
+
+    def describe(self, db: Connection, session_id: str) -> Row:
+        """What the browser may know: nothing that tells the answer of a trial."""
+        session = self.row(db, session_id)
+        told: Row = {key: session[key] for key in ("state", "mode", "last_seq", "reason")}
+        if session["state"] in ENDED:
+            return {**told, "code": session["outcome_code"]}
+        rows = db.execute(_of(TRIAL, select(TRIAL), session_id).order_by(TRIAL.c.attempts, TRIAL.c.trial_no)).mappings()
+        hidden = {"catch": "main"}
+        return {
+            **told,
+            "trials": [
+                {
+                    **{"trial": row["trial_no"], "phase": hidden.get(row["phase"], row["phase"])},
+                    **{"block": row["block"], "media": row["media"], "mask": row["mask_seed"]},
+                }
+                for row in rows
+                if row["state"] == "waiting"
+            ],
+        }
+
+    def media(self, db: Connection, session_id: str, media: str) -> str | None:
+        """Which stimulus an address of this session leads to."""
+        found = _of(TRIAL, select(TRIAL.c.stimulus_id), session_id).where(TRIAL.c.media == media)
+        return db.execute(found).scalar()
+
+    def row(self, db: Connection, session_id: str) -> Row:
+        """The session's row. Raises RefusedError where there is none."""
+        row = db.execute(_of(SESSION, select(SESSION), session_id)).mappings().first()
+        if row is None:
+            raise RefusedError(404, reason="unknown")
+        return dict(row)
+
+    def _apply(self, db: Connection, session_id: str, event: Event) -> str | None:
+        """What an event does; why it cannot."""
+        if event.type not in ("shown", "answered", "form"):
+            return None
+        if self.row(db, session_id)["state"] != "running":
+            return "the session has ended"
+        if event.type == "form":
+            return self._fill(db, session_id, event)
+        if event.trial is None:
+            return "which trial?"
+        of_trial = _of(TRIAL, select(TRIAL), session_id)
+        trial = db.execute(of_trial.where(TRIAL.c.trial_no == event.trial)).mappings().first()
+        if trial is None:
+            return "no such trial"
+        if event.type == "answered":
+            return self._answer(db, dict(trial), event)
+        # "shown" comes before "waiting" in the alphabet, too.
+        in_order = of_trial.order_by(TRIAL.c.state, TRIAL.c.attempts, TRIAL.c.trial_no).limit(1)
+        current = db.execute(in_order.where(TRIAL.c.state.in_(["shown", "waiting"]))).mappings().first()
+        if current is None:
+            return "no trial is left"
+        if current["trial_no"] != event.trial or trial["state"] != "waiting":
+            return "not the next trial"
+        self._mark(db, session_id, event.trial, state="shown", attempts=trial["attempts"] + 1)
+        return None
+
+    def _answer(self, db: Connection, trial: Row, event: Event) -> str | None:
+        if event.answer is None:
+            return "no answer"
+        if trial["state"] != "shown":
+            return "the trial is not being shown"
+        response, problem = self._canonical(event.answer)
+        if problem:
+            return problem
+        missed = not event.answer.media_ok
+        measured = event.answer.model_dump(exclude={"response"})
+        keys = {"session_id": trial["session_id"], "trial_no": trial["trial_no"], "attempt": trial["attempts"]}
+        db.execute(
+            insert(RESPONSE).values(
+                **{**keys, **measured, "response": response, "response_raw": event.answer.response},
+                **{"correct": None if missed else response == trial["label"]},
+                **{"received_at": self._now(), "seq": event.seq},
+            )
+        )
+        self._mark(db, trial["session_id"], trial["trial_no"], state="answered")
+        if trial["phase"] == "screening":
+            self._screen(db, trial["session_id"])
+        return None
+
+    def _canonical(self, answer: Answer) -> tuple[str | None, str | None]:
+        """The label that was chosen, or why it is none."""
+        config = self.design.config
+        if answer.response is None:
+            over = answer.timed_out and config.times.deadline_ms is not None
+            return None, None if over or not answer.media_ok else "an answer is needed"
+        labels = {label.casefold(): label for label in config.labels}
+        typed = answer.response if config.task != "word" else answer.response.strip().casefold()
+        found = labels.get(typed) if config.task == "word" else typed if typed in config.labels else None
+        return found, None if found is not None else "no such choice"
+
+    def _screen(self, db: Connection, session_id: str) -> None:
+        """After the last screening trial, whether enough were right."""
+        of_phase = _of(TRIAL, select(TRIAL.c.trial_no, TRIAL.c.state), session_id).where(TRIAL.c.phase == "screening")
+        trials = db.execute(of_phase).all()
+        if any(state in ("waiting", "shown") for _, state in trials):
+            return
+        right = _of(RESPONSE, select(func.count()).select_from(RESPONSE), session_id).where(RESPONSE.c.correct)
+        score = db.execute(right.where(RESPONSE.c.trial_no.in_([number for number, _ in trials]))).scalar_one()
+        must = self.design.config.screening.must
+        row = {"score": score, "n": len(trials), "threshold": must, "passed": score >= must}
+        db.execute(insert(CHECK).values(session_id=session_id, name="screening", **row))
+        if score < must:
+            self._end(db, session_id, "screened_out")
+
+    def _fill(self, db: Connection, session_id: str, event: Event) -> str | None:
+        if not event.form or not event.items:
+            return "an empty form"
+        known = _of(ANSWER, delete(ANSWER), session_id).where(ANSWER.c.form == event.form)
+        db.execute(known)
+        rows = [{"session_id": session_id, "form": event.form, "item": k, "value": v} for k, v in event.items.items()]
+        db.execute(insert(ANSWER), rows)
+        return None
+
+    def _interrupt(self, db: Connection, session_id: str) -> None:
+        """A trial that was shown and not answered is over; by configuration it comes once more, at the end."""
+        shown = _of(TRIAL, select(TRIAL), session_id).where(TRIAL.c.state == "shown")
+        for trial in db.execute(shown).mappings().all():
+            again = self.design.config.unanswered == "repeat" and trial["phase"] in ("main", "catch")
+            state = "waiting" if again and trial["attempts"] < 2 else "interrupted"
+            self._mark(db, session_id, trial["trial_no"], state=state)
+            if trial["phase"] == "screening":
+                self._screen(db, session_id)
+
+    def _mark(self, db: Connection, session_id: str, number: int, **values: Any) -> None:
+        db.execute(_of(TRIAL, update(TRIAL), session_id).where(TRIAL.c.trial_no == number).values(**values))
+
+    def _digest(self, db: Connection, session_id: str, seq: int) -> str | None:
+        return db.execute(_of(EVENT, select(EVENT.c.sha256), session_id).where(EVENT.c.seq == seq)).scalar()
+
+    def _feedback(self, db: Connection, session_id: str, numbers: Sequence[int | None]) -> dict[int, str]:
+        of_practice = _of(TRIAL, select(TRIAL.c.trial_no, TRIAL.c.label), session_id).where(
+            TRIAL.c.phase == "practice", TRIAL.c.trial_no.in_([n for n in numbers if n is not None])
+        )
+        return {row.trial_no: row.label for row in db.execute(of_practice)}
+
+    def _lists_in_use(self, db: Connection, mode: str) -> list[int]:
+        """The trial lists of the sessions of a mode that are finished or going on."""
+        since = self.clock() - timedelta(minutes=self.design.config.abandon_after_minutes)
+        going = (SESSION.c.state == "running") & (SESSION.c.last_seen_at >= since.isoformat(timespec="milliseconds"))
+        found = select(SESSION.c.list_number).where(
+            SESSION.c.mode == mode, SESSION.c.list_number.is_not(None), (SESSION.c.state == "finished") | going
+        )
+        return [int(number) for number in db.execute(found).scalars()]
+
+    def _end(self, db: Connection, session_id: str, state: str) -> None:
+        codes = self.design.config.codes
+        given = {
+            "finished": codes.complete,
+            "screened_out": codes.screened_out,
+            **dict.fromkeys(("declined", "withdrawn"), codes.declined),
+        }
+        code = None if state == "expired" else given[state] or token_hex(4).upper()
+        values = {"state": state, "finished_at": self._now(), "outcome_code": code}
+        db.execute(_of(SESSION, update(SESSION), session_id).values(**values))
+
+    def _now(self) -> str:
+        return self.clock().isoformat(timespec="milliseconds")
+
+
+def hashed(token: str) -> str:
+    """The SHA-256 under which a token is kept."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _of(table: Any, statement: Any, session_id: str) -> Any:
+    return statement.where(table.c.session_id == session_id)

@@ -1,0 +1,86 @@
+"""The trials of a session, written down before the first is shown."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from secrets import token_hex
+from typing import Any
+
+import numpy as np
+
+from metamers.experiment.assignment import cycle_of, next_list, spread, trial_list
+from metamers.experiment.config import ExperimentConfig
+from metamers.experiment.manifest import NATURAL, Stimulus
+from metamers.experiment.planning import conditions_of, n_main, sources_of
+
+SCORED = ("screening", "catch", "main")
+
+
+@dataclass(frozen=True)
+class Design:
+    """An experiment as sessions are made of it."""
+
+    config: ExperimentConfig
+    stimuli: Sequence[Stimulus]
+
+    @cached_property
+    def by_cell(self) -> dict[tuple[str, str], Stimulus]:
+        """The stimuli of main trials by reference and condition."""
+        return {(s.source, s.condition): s for s in self.stimuli if s.phase == "main"}
+
+    @cached_property
+    def by_id(self) -> dict[str, Stimulus]:
+        """All stimuli."""
+        return {s.stimulus: s for s in self.stimuli}
+
+    @cached_property
+    def cycle(self) -> list[str]:
+        """See `metamers.experiment.assignment.cycle_of`."""
+        return cycle_of(conditions_of(self.stimuli), NATURAL, self.config.natural_share)
+
+    def list_for(self, in_use: Sequence[int]) -> int:
+        """The trial list for a new session, given those of the sessions that are whole or going on."""
+        return next_list(in_use)
+
+    def rows(self, session_id: str, number: int) -> list[dict[str, Any]]:
+        """The rows of the table `trial` for a session with trial list `number`."""
+        config = self.config
+        phases: dict[str, list[Stimulus]] = defaultdict(list)
+        for stimulus in self.stimuli:
+            phases[stimulus.phase].append(stimulus)
+        main = self._main(number)
+        rng = np.random.default_rng([config.seed, 0xCA7C4, number])
+        catch = [phases["catch"][i] for i in rng.permutation(len(phases["catch"]))]
+        places = spread(len(main), len(catch), rng)
+        breaks = [round(len(main) * i / (config.breaks + 1)) for i in range(1, config.breaks + 1)]
+        shown = [(0, "practice", s, False) for s in phases["practice"]]
+        shown += [(1, "screening", s, False) for s in phases["screening"]]
+        block = 2
+        for i, (stimulus, substituted) in enumerate(main):
+            block += breaks.count(i) if i else 0
+            shown += [(block, "catch", catch[c], False) for c, place in enumerate(places) if place == i]
+            shown.append((block, "main", stimulus, substituted))
+        masks = rng.permutation(len(shown))
+        return [
+            {
+                **{"session_id": session_id, "trial_no": i, "block": block, "phase": phase},
+                **{"stimulus_id": s.stimulus, "reference": s.source, "condition": s.condition, "label": s.label},
+                **{"substituted": substituted, "media": token_hex(16), "mask_seed": int(masks[i - 1])},
+                **{"state": "waiting", "attempts": 0},
+            }
+            for i, (block, phase, s, substituted) in enumerate(shown, 1)
+        ]
+
+    def _main(self, number: int) -> list[tuple[Stimulus, bool]]:
+        """The stimuli of the main trials, and whether each takes the place of one that is missing."""
+        sources = sources_of(self.stimuli)
+        assigned = trial_list(sources, self.cycle, n_main(self.config, self.stimuli), self.config.seed, number)
+        main = []
+        for source, condition in assigned:
+            found = self.by_cell.get((source, condition))
+            if found is None and self.config.missing == "substitute_natural":
+                main.append((self.by_cell[source, NATURAL], True))
+            elif found is not None:
+                main.append((found, False))
+        return main

@@ -1,0 +1,83 @@
+"""A small experiment, made without a run."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from metamers.experiment.config import ExperimentConfig
+from metamers.experiment.database import open_database
+from metamers.experiment.manifest import Stimulus, write_manifest
+from metamers.experiment.sessions import Sessions
+from metamers.experiment.trials import Design
+from metamers.store import sha256
+
+LABELS = ("cat", "cup", "sun")
+CONDITIONS = ("natural", "secretnet/early", "secretnet/late")
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    """The folder of an experiment: six references in three conditions; 2 practice, 3 screening, 2 catch trials."""
+    folder = tmp_path / "exp"
+    folder.mkdir()
+    values = {
+        **{"name": "small", "task": "image", "labels": list(LABELS), "practice": 2, "breaks": 1},
+        **{"screening": {"trials": 3, "pass": 2}, "catch": {"trials": 2, "pass": 2}},
+    }
+    config = ExperimentConfig.model_validate(values)
+    (folder / "experiment.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json", by_alias=True)))
+    wanted = [("main", f"r{i}", LABELS[i % 3], c) for i, c in product(range(6), CONDITIONS)]
+    wanted += [("practice", f"p{i}", LABELS[i], "natural") for i in range(2)]
+    wanted += [("screening", f"s{i}", LABELS[i], "natural") for i in range(3)]
+    wanted += [("catch", f"c{i}", LABELS[i], "natural") for i in range(2)]
+    rng, stimuli = np.random.default_rng(0), []
+    (folder / "media").mkdir()
+    for number, (phase, source, label, condition) in enumerate(wanted):
+        name = f"{number:016x}"
+        path = folder / "media" / f"{name}.png"
+        Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)).save(path)
+        model, _, stage = condition.partition("/")
+        stimulus = Stimulus(name, phase, condition, source, label, f"media/{name}.png", sha256(path.read_bytes()))
+        cell = f"{condition}/{source}" if phase == "main" else f"{phase}/{source}"
+        stimuli.append(replace(stimulus, cell=cell, model=model if stage else "", stage=stage))
+    write_manifest(folder, stimuli)
+    return folder
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_(self, **time: float) -> None:
+        self.now += timedelta(**time)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def made(experiment, tmp_path, clock):
+    """Sessions of the experiment with given changes to its configuration, and their database."""
+    from metamers.experiment.making import read_experiment
+
+    def make(mode="live", **changes):
+        config, stimuli = read_experiment(experiment)
+        values = {**config.model_dump(by_alias=True), **changes}
+        design = Design(ExperimentConfig.model_validate(values), stimuli)
+        row = {"hash": "a" * 64, "name": "small", "version": 1, "config": {}}
+        engine = open_database(str(tmp_path / "data.sqlite"), row)
+        return Sessions(design, "a" * 64, mode, clock), engine
+
+    return make
