@@ -1,6 +1,7 @@
 """`metamers experiment`: from a run to what people are asked."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +132,36 @@ def test_an_altered_experiment_is_refused(cli, run, harm, words):
     harm(rows())
     ended = cli("experiment", "plan", "exp")
     assert ended.code == 2 and words in ended.err
+
+
+def test_from_a_run_to_its_statistics(cli, run):
+    assert (
+        cli(*INIT, "practice=2", "screening.trials=0", "screening.pass=0", "catch.trials=2", "catch.pass=2").code == 0
+    )
+    told = cli("experiment", "simulate", "exp", "--participants", "5", "--seed", "1", "--json")
+    assert told.code == 0 and told.json["states"] == {"finished": 5}
+    exported = cli("experiment", "export", "exp", "--out", "data", "--json")
+    assert exported.json["included"] == 5
+    assert cli("experiment", "export", "exp", "--out", "data").code == 2
+    with Path("data/responses.csv").open(newline="") as file:
+        answers = list(csv.DictReader(file))
+    shutil.copytree("run", "own")
+    taken = cli("import-responses", "own", "data/responses.csv", "--json")
+    assert taken.json["new"] == len(answers) and taken.json["participants"] == 5
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (("simulate", "exp", "--profile", "x.csv"), "--profile-model"),
+        (("simulate", "exp", "--profile", "x.csv", "--profile-model", "net"), "cannot be read"),
+        (("serve", "exp", "--host", "0.0.0.0"), "--public-url"),
+        (("export", "exp", "--out", "data"), "nobody has taken part"),
+        (("export", "exp", "--out", "data", "--database", "no://x"), "database"),
+        (("simulate", "nothing"), "nothing"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(cli, run, command, problem):
+    assert cli(*INIT).code == 0
+    told = cli("experiment", *command)
+    assert told.code == 2 and problem in told.err and told.err.count("\n") == 1

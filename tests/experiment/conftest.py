@@ -17,7 +17,7 @@ from metamers.experiment.trials import Design
 from metamers.store import sha256
 
 LABELS = ("cat", "cup", "sun")
-CONDITIONS = ("natural", "secretnet/early", "secretnet/late")
+CONDITIONS = ("natural", "secretnet/alpha", "secretnet/omega")
 
 
 @pytest.fixture

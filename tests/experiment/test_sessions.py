@@ -255,7 +255,7 @@ def test_who_withdraws_decides_what_is_kept(made, keep):
 def test_a_missing_metamer_is_replaced_or_left_out(made):
     def without(mode):
         sessions, engine = made(missing=mode, mode="pilot")
-        gone = [s for s in sessions.design.stimuli if s.condition != "secretnet/late"]
+        gone = [s for s in sessions.design.stimuli if s.condition != "secretnet/omega"]
         sessions.design.__dict__["stimuli"] = [*gone, *(s for s in sessions.design.stimuli if s.source == "r0")]
         person = Person(sessions, engine)
         person.consent()

@@ -103,6 +103,7 @@ def served(opened: Opened, mode: str) -> Iterator[str]:
         running.should_exit = True
         thread.join()
         writer.close()
+        opened.engine.dispose()
 
 
 def _is_local(host: str) -> bool:
