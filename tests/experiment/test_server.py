@@ -165,8 +165,8 @@ class serving:  # noqa: N801
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, self.process.stderr.read()
         return line.split(" on ")[1].split(";")[0], self.process
 
     def __exit__(self, *_):

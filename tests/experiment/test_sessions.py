@@ -167,7 +167,8 @@ def test_a_word_is_found_however_it_is_typed(made):
 
 
 def test_too_few_right_screening_trials_end_the_session(made):
-    person = Person(*made(codes={"screened_out": "SORRY"}), wrong=(3, 4))
+    sessions, engine = made(codes={"screened_out": "SORRY"})
+    person = Person(sessions, engine, wrong=(3, 4))
     assert person.go_through(person.consent()["trials"]) == "screened_out"
     (gate,) = person.rows(CHECK)
     assert (gate["score"], gate["n"], gate["threshold"], gate["passed"]) == (1, 3, 2, False)
@@ -245,7 +246,8 @@ def test_lists_that_are_given_up_are_dealt_again(made, clock):
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_who_withdraws_decides_what_is_kept(made, keep):
-    person = Person(*made(), external_id="prolific-1")
+    sessions, engine = made()
+    person = Person(sessions, engine, "prolific-1")
     person.go_through(person.consent()["trials"][:2])
     person.do(person.sessions.withdraw, person.id, keep)
     assert bool(person.rows(RESPONSE)) is bool(person.rows(EVENT)) is bool(person.rows(TRIAL)) is keep

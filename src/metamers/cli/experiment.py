@@ -118,9 +118,10 @@ def serve(
     """
     _require_web("serve")
     from metamers.experiment.database import Writer
-    from metamers.experiment.serving import admin_token, bound, open_experiment, server
+    from metamers.experiment.serving import admin_token, bound, open_experiment, require_page, server
 
     opened = open_experiment(folder, database)
+    require_page(opened)
     token_file, token = admin_token(folder)
     with bound(host, port, public_url) as listener:
         address = public_url or f"http://{host}:{listener.getsockname()[1]}"

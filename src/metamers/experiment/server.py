@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
+PAGE = Path(str(files("metamers.experiment") / "page"))
+"""Where the page that participants see is built."""
+PAGE_FILES = ("main.js", "style.css", "icon.svg")
 COOKIE = "session"
 PER_SECOND, BURST = 20.0, 120.0
 """Requests that a session may make; media apart."""
@@ -163,10 +167,22 @@ def _add_session_routes(app: FastAPI, desk: Desk, secure: bool) -> None:
 
 
 def _add_files(app: FastAPI, desk: Desk) -> None:
+    for path, name in {"/": "index.html", **{f"/{name}": name for name in PAGE_FILES}}.items():
+        app.get(path)(_sends(PAGE / name))
+
     @app.get("/media/{media}")
     async def media(request: Request, media: str) -> Response:
         stimulus = desk.sessions.design.by_id[await desk.stimulus(request, media)]
         return FileResponse(desk.folder / stimulus.file, headers={"Cache-Control": "private, max-age=86400"})
+
+
+def _sends(path: Path) -> Callable[[], Awaitable[Response]]:
+    async def send() -> Response:
+        if not path.is_file():
+            raise RefusedError(503, reason="no_page")
+        return FileResponse(path, headers={"Cache-Control": "no-cache"})
+
+    return send
 
 
 def _add_admin(app: FastAPI, sessions: Sessions, engine: "Engine", token_hash: str) -> None:

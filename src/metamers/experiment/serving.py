@@ -89,6 +89,19 @@ def server(
     return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
 
 
+def require_page(opened: Opened) -> None:
+    """Raises MetamersError where there is no page to serve."""
+    from metamers.experiment.server import PAGE
+
+    if not (PAGE / "index.html").is_file():
+        raise MetamersError(
+            "the page that participants see is not built; run `make web` in the clone (it takes node), or install a "
+            "released package, which holds it"
+        )
+    if opened.design.config.task != "image":
+        raise MetamersError(f"{opened.folder}: the page shows images so far, no task {opened.design.config.task!r}")
+
+
 @contextmanager
 def served(opened: Opened, mode: str) -> Iterator[str]:
     """Serve on a free port of this machine meanwhile; the URL."""

@@ -1,0 +1,242 @@
+"""The page that participants see, in a real browser, with real clicks and keys."""
+
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from sqlalchemy import select
+
+from metamers.experiment.database import EVENT, RESPONSE, SESSION, TRIAL
+from metamers.experiment.server import PAGE
+from metamers.experiment.serving import open_experiment, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: the page was NOT opened"),
+    pytest.mark.skipif(
+        not (PAGE / "index.html").is_file(), reason="the page is not built (make web): it was NOT opened"
+    ),
+]
+WATCH = """
+window.complaints = [];
+addEventListener("securitypolicyviolation", (event) => complaints.push(event.violatedDirective + event.blockedURI));
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: the page was NOT opened")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(experiment):
+    path = experiment / "experiment.yaml"
+    values = yaml.safe_load(path.read_text())
+    values["times"] = {"blank_ms": 50, "fixation_ms": 50, "stimulus_ms": 100, "mask_ms": 50, "deadline_ms": None}
+    path.write_text(yaml.safe_dump(values))
+    return open_experiment(experiment)
+
+
+@contextmanager
+def at_the_page(chromium, opened, path="/", **options):
+    """A page at the experiment; it must ask nothing of other origins and break no rule of its own."""
+    with served(opened, "pilot") as url:
+        context = chromium.new_context(locale="en-US", viewport={"width": 1000, "height": 800}, **options)
+        context.add_init_script(WATCH)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        asked, errors = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(url + path)
+        yield page
+        assert not errors
+        assert not [one for one in asked if not one.startswith((url, "blob:"))]
+        assert page.evaluate("complaints") == []
+        context.close()
+
+
+class Participant:
+    """Someone who clicks, or only types."""
+
+    def __init__(self, page: "Page", keys=False):
+        self.page, self.keys = page, keys
+        self.said: list[str] = []
+
+    def press(self, name):
+        button = self.page.get_by_role("button", name=name, exact=True)
+        button.wait_for()
+        if self.keys:
+            button.focus()
+            self.page.keyboard.press("Enter")
+        else:
+            button.click()
+
+    def agree(self):
+        self.press("I have read this, am at least 18 years old, and agree to take part")
+
+    def trial(self, label):
+        self.press("Next picture")
+        grid = self.page.get_by_role("group")
+        grid.wait_for()
+        if self.keys:
+            for _ in range(list(grid.get_by_role("button").all_text_contents()).index(label)):
+                self.page.keyboard.press("ArrowRight")
+            self.page.keyboard.press("Enter")
+        else:
+            grid.get_by_role("button", name=label, exact=True).click()
+        self.said.append(label)
+
+
+def trials_of(opened):
+    with opened.engine.begin() as db:
+        return db.execute(select(TRIAL).order_by(TRIAL.c.trial_no)).mappings().all()
+
+
+def go_through(participant, opened, first=1):
+    """All trials from the first on, with right answers, and the screens between them."""
+    block = None
+    for row in trials_of(opened)[first - 1 :]:
+        if row["block"] != block:
+            participant.press("Go on")
+            block = row["block"]
+        participant.trial(row["label"])
+        if row["phase"] == "practice":
+            participant.page.get_by_text(f"The right choice was: {row['label']}").wait_for()
+            participant.press("Go on")
+
+
+def shot(page, name):
+    """A picture for whoever wants to look, where METAMERS_SHOTS names a folder."""
+    if folder := os.environ.get("METAMERS_SHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png")
+
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_a_whole_session(chromium, opened, keys):
+    with at_the_page(chromium, opened) as page:
+        participant = Participant(page, keys)
+        page.get_by_role("heading", name="Naming pictures").wait_for()
+        shot(page, "consent")
+        participant.agree()
+        page.get_by_text("First, some pictures").wait_for()
+        shot(page, "instructions")
+        go_through(participant, opened)
+        page.get_by_role("textbox").fill("none")
+        shot(page, "comments")
+        participant.press("Send")
+        page.get_by_text("You are done").wait_for()
+        shot(page, "end")
+        code = page.locator("code").text_content()
+    with opened.engine.begin() as db:
+        session = db.execute(select(SESSION)).mappings().one()
+        answers = db.execute(select(RESPONSE).order_by(RESPONSE.c.trial_no)).mappings().all()
+        events = db.execute(select(EVENT).order_by(EVENT.c.seq)).mappings().all()
+    assert session["state"] == "finished" and session["outcome_code"] == code
+    assert session["environment"]["viewport_w_px"] == 1000 and session["environment"]["browser_family"] == "Chrome"
+    assert [row["response"] for row in answers] == participant.said and all(row["correct"] for row in answers)
+    assert [row["seq"] for row in events] == list(range(1, len(events) + 1))
+    assert all(row["rt_ms"] > 0 and row["stimulus_ms"] > 50 for row in answers)
+
+
+def test_a_page_that_is_loaded_again_goes_on(chromium, opened):
+    with at_the_page(chromium, opened) as page:
+        participant = Participant(page)
+        participant.agree()
+        participant.press("Go on")
+        participant.trial(trials_of(opened)[0]["label"])
+        participant.press("Go on")
+        participant.press("Next picture")
+        page.get_by_role("group").wait_for()  # the second has been shown
+        page.reload()
+        go_through(participant, opened, first=3)
+        participant.press("Send")
+        page.get_by_text("You are done").wait_for()
+    states = [row["state"] for row in trials_of(opened)]
+    assert states == ["answered", "interrupted", *["answered"] * 11]
+    with opened.engine.begin() as db:
+        assert db.execute(select(SESSION.c.n_resumes)).scalar() == 1
+
+
+def test_nothing_is_lost_without_a_connection(chromium, opened):
+    with at_the_page(chromium, opened) as page:
+        participant = Participant(page)
+        participant.agree()
+        rows = trials_of(opened)
+        go_through_part(participant, rows[:5])
+        participant.press("Go on")
+        participant.trial(rows[5]["label"])
+        page.context.set_offline(True)
+        participant.trial(rows[6]["label"])
+        page.get_by_text("No connection").wait_for()
+        shot(page, "offline")
+        participant.trial(rows[7]["label"])
+        page.context.set_offline(False)
+        for row in rows[8:]:
+            if row["block"] != rows[row["trial_no"] - 2]["block"]:
+                participant.press("Go on")
+            participant.trial(row["label"])
+        participant.press("Send")
+        page.get_by_text("You are done").wait_for()
+    assert [row["state"] for row in trials_of(opened)] == ["answered"] * 13
+
+
+def go_through_part(participant, rows):
+    block = None
+    for row in rows:
+        if row["block"] != block:
+            participant.press("Go on")
+            block = row["block"]
+        participant.trial(row["label"])
+        if row["phase"] == "practice":
+            participant.press("Go on")
+
+
+def test_a_second_tab_is_turned_away(chromium, opened):
+    with at_the_page(chromium, opened) as page:
+        Participant(page).agree()
+        page.get_by_role("button", name="Go on").wait_for()
+        other = page.context.new_page()
+        other.goto(page.url)
+        other.get_by_text("open in another window").wait_for()
+        shot(other, "second-tab")
+
+
+@pytest.mark.parametrize("choice", ["Leave, my data may be kept", "Leave and delete my data"])
+def test_who_leaves_decides_about_the_data(chromium, opened, choice):
+    with at_the_page(chromium, opened) as page:
+        participant = Participant(page)
+        participant.agree()
+        participant.press("Go on")
+        participant.trial(trials_of(opened)[0]["label"])
+        participant.press("Leave the experiment")
+        shot(page, "leave")
+        participant.press(choice)
+        page.get_by_text("You have left the experiment").wait_for()
+    assert bool(trials_of(opened)) == ("kept" in choice)
+
+
+def test_who_declines_and_who_reads_german(chromium, opened):
+    with at_the_page(chromium, opened, "/?lang=de") as page:
+        page.get_by_role("button", name="Ich möchte nicht teilnehmen").click()
+        page.get_by_text("Sie haben nicht teilgenommen").wait_for()
+        assert page.evaluate("document.documentElement.lang") == "de"
+    assert not trials_of(opened)
+
+
+def test_a_participant_of_prolific_is_known_again(chromium, opened):
+    with at_the_page(chromium, opened, "/?PROLIFIC_PID=abc&STUDY_ID=s&SESSION_ID=t") as page:
+        Participant(page).agree()
+        page.get_by_role("button", name="Go on").wait_for()
+    with opened.engine.begin() as db:
+        assert [row.state for row in db.execute(select(SESSION))] == ["running"]

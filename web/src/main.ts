@@ -1,0 +1,243 @@
+/** A participant's way through an experiment. */
+import { initJsPsych } from "jspsych";
+import { Outbox, post, RequestError } from "./outbox";
+import { comments, ending, screen } from "./screens";
+import { chosenLanguage, TEXTS } from "./texts";
+import ImageChoice, { type Times } from "./trial";
+
+interface Trial {
+  trial: number;
+  phase: "practice" | "screening" | "main";
+  block: number;
+  media: string;
+  mask: number;
+}
+
+interface Session {
+  state: string;
+  last_seq: number;
+  code?: string | null;
+  trials?: Trial[];
+  lease?: string;
+  late?: boolean;
+  experiment?: { task: string; labels: string[]; times: Times };
+}
+
+const LEAST_SIDE = 480;
+const HEARTBEAT_MS = 20_000;
+const AT_ONCE = 6;
+
+const language = chosenLanguage();
+const texts = TEXTS[language];
+const element = document.getElementById("stage")!;
+document.documentElement.lang = language;
+document.title = texts.title;
+
+async function main(): Promise<void> {
+  let session = await open();
+  if (session.state === "created") session = { ...session, ...(await consent()) };
+  if (session.state !== "running") return ending(element, texts, session.state, session.code ?? null);
+  const outbox = new Outbox(session.lease!, session.last_seq);
+  outbox.onConnection = (connected) => tell(connected ? "" : texts.offline);
+  watchWindow(outbox);
+  offerToLeave();
+  const whole = await goThrough(session, outbox);
+  if (whole) {
+    const said = await comments(element, texts);
+    if (said) outbox.add("form", { form: "comments", items: { comments: said } });
+  }
+  tell(texts.saving);
+  await outbox.flush();
+  const end = await post<Session>("/api/finish", { last_seq: outbox.lastSeq });
+  tell("");
+  leave.hidden = true;
+  ending(element, texts, end.state, end.code ?? null);
+}
+
+/** The session of this browser, or a new one, in this tab. What was not sent before is sent first. */
+async function open(): Promise<Session> {
+  const lease = sessionStorage.getItem("lease");
+  const known = new URLSearchParams(location.search);
+  try {
+    if (lease && Outbox.left(lease).length) await new Outbox(lease, 0).flush();
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error; // the session is another's, or over: open tells
+  }
+  const begin = async () => {
+    const id = known.get("PROLIFIC_PID");
+    const refs = { study_ref: known.get("STUDY_ID"), session_ref: known.get("SESSION_ID") };
+    await post("/api/sessions", id ? { recruited: { source: "prolific", external_id: id, ...refs } } : {});
+  };
+  const take = () => post<Session>("/api/open", { lease, environment: environment() });
+  let session: Session;
+  if (known.has("PROLIFIC_PID") && !lease) await begin();
+  try {
+    session = await take();
+  } catch (error) {
+    if (!(error instanceof RequestError) || error.status !== 404) throw error;
+    await begin();
+    session = await take();
+  }
+  if (session.lease) sessionStorage.setItem("lease", session.lease);
+  return session;
+}
+
+async function consent(): Promise<Partial<Session>> {
+  const agree = { agreed: texts.agree, declined: texts.decline };
+  if (Math.min(innerWidth, innerHeight) < LEAST_SIDE) {
+    void screen(element, texts.tooSmall, []);
+    return new Promise(() => {});
+  }
+  const decision = await screen(element, texts.title, texts.consent, agree);
+  return post<Session>("/api/consent", { decision, language, text_hash: await hash(texts.consent.join("\n")) });
+}
+
+/** All trials that are left; whether the experiment went to its end. */
+async function goThrough(session: Session, outbox: Outbox): Promise<boolean> {
+  const { labels, times } = session.experiment!;
+  const blocks = Map.groupBy(session.trials!, (trial) => trial.block);
+  let phase = "";
+  for (const trials of blocks.values()) {
+    const images = load(trials);
+    const first = trials[0]!;
+    const intros = { practice: texts.practice, screening: texts.screening, main: texts.mainPart };
+    const paragraphs = first.phase === phase ? [texts.pause] : [...(phase ? [] : texts.instructions), intros[first.phase]];
+    await screen(element, texts.title, paragraphs, { go: texts.go });
+    phase = first.phase;
+    for (const trial of trials) {
+      const image = await images.get(trial.trial)!;
+      if (image === null) {
+        outbox.add("shown", { trial: trial.trial });
+        outbox.add("answered", { trial: trial.trial, answer: { response: null, media_ok: false } });
+      } else {
+        await show(trial, image, labels, times, outbox);
+      }
+      if (trial.phase === "practice") await feedback(trial, outbox);
+    }
+    tell(outbox.unsent ? texts.saving : "");
+    await outbox.flush();
+    tell("");
+    if (outbox.state !== "running") return false;
+  }
+  return true;
+}
+
+async function show(trial: Trial, image: HTMLImageElement, labels: string[], times: Times, outbox: Outbox) {
+  const jsPsych = initJsPsych({ display_element: element });
+  await jsPsych.run([
+    {
+      type: ImageChoice,
+      image,
+      mask_seed: trial.mask,
+      labels,
+      times,
+      prompt: texts.next,
+      on_shown: () => outbox.add("shown", { trial: trial.trial }),
+      on_finish: ({ response, timed_out, rt_ms, ...measured }: Record<string, unknown>) => {
+        const names = ["fixation_ms", "stimulus_ms", "mask_ms", "hidden_ms", "refresh_hz", "dropped_frames", "timing_ok"];
+        const kept = Object.fromEntries(names.map((name) => [name, measured[name]]));
+        outbox.add("answered", { trial: trial.trial, answer: { response, timed_out, rt_ms, ...kept } });
+      },
+    },
+  ]);
+}
+
+async function feedback(trial: Trial, outbox: Outbox): Promise<void> {
+  await outbox.flush();
+  const label = outbox.feedback[String(trial.trial)];
+  if (label) await screen(element, `${texts.rightChoice}: ${label}`, [], { go: texts.go });
+}
+
+/** The images of a block, loaded a few at a time; null for one that cannot be had after three tries. */
+function load(trials: Trial[]): Map<number, Promise<HTMLImageElement | null>> {
+  const lines: Promise<unknown>[] = Array.from({ length: AT_ONCE }, () => Promise.resolve());
+  return new Map(
+    trials.map((trial, i) => {
+      const image = lines[i % AT_ONCE]!.then(() => loadOne(trial.media));
+      lines[i % AT_ONCE] = image;
+      return [trial.trial, image];
+    }),
+  );
+}
+
+async function loadOne(media: string): Promise<HTMLImageElement | null> {
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    try {
+      const response = await fetch(`/media/${media}`, { signal: AbortSignal.timeout(20_000) });
+      if (!response.ok) throw new Error(String(response.status));
+      const image = new Image();
+      image.alt = "";
+      image.src = URL.createObjectURL(await response.blob());
+      await image.decode();
+      return image;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 500 * attempt));
+    }
+  }
+  return null;
+}
+
+/** Take down what happens to the window, and show the server that the tab is there. */
+function watchWindow(outbox: Outbox): void {
+  addEventListener("focus", () => outbox.add("focus"));
+  addEventListener("blur", () => outbox.add("blur"));
+  addEventListener("resize", () => outbox.add("resize", { detail: `${innerWidth} x ${innerHeight}` }));
+  document.addEventListener("visibilitychange", () => outbox.add(document.hidden ? "hidden" : "visible"));
+  addEventListener("error", (event) => outbox.add("error", { detail: event.message.slice(0, 500) }));
+  setInterval(() => outbox.add(document.hidden ? "hidden" : "visible"), HEARTBEAT_MS);
+}
+
+const leave = document.getElementById("leave") as HTMLButtonElement;
+
+function offerToLeave(): void {
+  leave.textContent = texts.leave;
+  leave.hidden = false;
+  leave.addEventListener("click", async () => {
+    const dialog = document.createElement("dialog");
+    document.body.append(dialog);
+    const choice = screen(dialog, texts.leaveAsk, [], {
+      stay: texts.stay,
+      keep: texts.leaveKeep,
+      delete: texts.leaveDelete,
+    });
+    dialog.showModal();
+    const chosen = await choice;
+    dialog.remove();
+    if (chosen === "stay") return;
+    await post<Session>("/api/withdraw", { keep: chosen === "keep" });
+    location.reload(); // the server tells the end
+  });
+}
+
+function tell(message: string): void {
+  document.getElementById("connection")!.textContent = message;
+}
+
+function environment() {
+  const agent = navigator.userAgent;
+  const browser = /(Firefox|Edg|OPR|Chrome|Safari)\/(\d+)/.exec(agent);
+  return {
+    tz_offset_min: -new Date().getTimezoneOffset(),
+    viewport_w_px: innerWidth,
+    viewport_h_px: innerHeight,
+    screen_w_px: screenSize().width,
+    screen_h_px: screenSize().height,
+    dpr: devicePixelRatio,
+    os_family: /Windows|Mac OS|Android|iPhone|iPad|Linux|CrOS/.exec(agent)?.[0] ?? "other",
+    browser_family: browser?.[1] ?? "other",
+    browser_major: browser ? Number(browser[2]) : 0,
+  };
+}
+
+const screenSize = () => window.screen;
+
+async function hash(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+main().catch((error: unknown) => {
+  const inUse = error instanceof RequestError && error.told.reason === "in_use";
+  void screen(element, inUse ? texts.inUse : texts.failed, []);
+  if (!inUse) console.error(error);
+});

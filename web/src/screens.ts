@@ -1,0 +1,80 @@
+/** Screens with text: each resolves with what was chosen. */
+import type { Texts } from "./texts";
+
+/** A screen with a title, paragraphs and buttons (value: label, the first is the main one). */
+export function screen(
+  element: HTMLElement,
+  title: string,
+  paragraphs: readonly string[],
+  buttons: Record<string, string> = {},
+): Promise<string> {
+  const box = document.createElement("section");
+  box.className = "screen";
+  const heading = document.createElement("h1");
+  heading.textContent = title;
+  heading.tabIndex = -1;
+  box.append(heading);
+  for (const text of paragraphs) {
+    const paragraph = document.createElement("p");
+    paragraph.textContent = text;
+    box.append(paragraph);
+  }
+  const row = document.createElement("div");
+  row.className = "row";
+  box.append(row);
+  element.replaceChildren(box);
+  heading.focus();
+  return new Promise((resolve) => {
+    for (const [value, label] of Object.entries(buttons)) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = label;
+      if (!row.childElementCount) button.className = "main";
+      button.addEventListener("click", () => resolve(value), { once: true });
+      row.append(button);
+    }
+  });
+}
+
+/** The comments of a participant; "" without any. */
+export function comments(element: HTMLElement, texts: Texts): Promise<string> {
+  const form = document.createElement("form");
+  form.className = "screen";
+  const label = document.createElement("label");
+  label.textContent = texts.comments;
+  const area = document.createElement("textarea");
+  area.maxLength = 2000;
+  area.rows = 4;
+  label.append(area);
+  const row = document.createElement("div");
+  row.className = "row";
+  const button = document.createElement("button");
+  button.className = "main";
+  button.textContent = texts.send;
+  row.append(button);
+  form.append(label, row);
+  element.replaceChildren(form);
+  area.focus();
+  return new Promise((resolve) =>
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      resolve(area.value);
+    }),
+  );
+}
+
+/** The last screen, with the code where there is one. */
+export function ending(element: HTMLElement, texts: Texts, state: string, code: string | null): void {
+  const told: Record<string, string> = {
+    finished: texts.done,
+    screened_out: texts.screenedOut,
+    declined: texts.declined,
+    withdrawn: texts.withdrawn,
+    expired: texts.expired,
+  };
+  void screen(element, told[state] ?? texts.failed, code === null ? [] : [`${texts.code}:`]);
+  if (code === null) return;
+  const shown = document.createElement("code");
+  shown.textContent = code;
+  element.querySelector(".screen")!.append(shown);
+}

@@ -1,0 +1,92 @@
+/** What a participant reads, by language. */
+export const TEXTS = {
+  en: {
+    title: "Naming pictures",
+    consent: [
+      "You will see pictures, each for a moment, and say what each shows. Many look strange; there is always one best choice, so guess where you are not sure.",
+      "Taking part is voluntary. You may stop at any time without giving a reason, and have your data deleted.",
+      "Your choices, their times, and the size and speed of your screen are kept, without your name or address.",
+      "Pictures flash briefly, at most once a second. You need to be at least 18 years old, to see well (with glasses, if you wear them), and to use a computer with a keyboard or a mouse.",
+    ],
+    agree: "I have read this, am at least 18 years old, and agree to take part",
+    decline: "I do not want to take part",
+    tooSmall: "Please use a computer: this window is too small for the pictures.",
+    instructions: [
+      "Look at the cross in the middle. A picture follows it for a moment, then a pattern, then the choices.",
+      "Choose with the mouse, or with the arrow keys and Enter. Take a guess when you are not sure.",
+    ],
+    practice: "First, some pictures to practice. You will be told the right choice.",
+    screening: "Now some pictures without being told. They show whether the task suits you.",
+    mainPart: "Now the main part. Again you will not be told the right choice.",
+    pause: "Take a break, as long as you like.",
+    go: "Go on",
+    next: "Next picture",
+    rightChoice: "The right choice was",
+    done: "Thank you. You are done.",
+    screenedOut: "Thank you. The task ends here for you.",
+    declined: "You did not take part. Nothing was kept.",
+    withdrawn: "You have left the experiment.",
+    expired: "This session was left for too long and cannot be continued.",
+    code: "Your completion code",
+    inUse: "The experiment is open in another window. Go on there, or close it and load this page again in a minute.",
+    saving: "Saving your answers\u2026",
+    offline: "No connection. Your answers are kept here and sent when it is back.",
+    leave: "Leave the experiment",
+    leaveAsk: "Do you want to leave for good?",
+    leaveKeep: "Leave, my data may be kept",
+    leaveDelete: "Leave and delete my data",
+    stay: "Stay",
+    failed: "Something went wrong. Load this page again; your answers are kept.",
+    comments: "Anything you would like to tell us? (optional)",
+    send: "Send",
+  },
+  de: {
+    title: "Bilder benennen",
+    consent: [
+      "Sie sehen Bilder, jedes nur einen Moment, und sagen, was sie zeigen. Viele sehen fremd aus; eine Antwort passt immer am besten, raten Sie also, wenn Sie nicht sicher sind.",
+      "Die Teilnahme ist freiwillig. Sie können jederzeit ohne Angabe von Gründen aufhören und Ihre Daten löschen lassen.",
+      "Gespeichert werden Ihre Antworten, deren Zeiten sowie Größe und Bildrate Ihres Bildschirms, ohne Namen und Adresse.",
+      "Bilder leuchten kurz auf, höchstens einmal pro Sekunde. Sie müssen mindestens 18 Jahre alt sein, gut sehen (mit Brille, falls Sie eine tragen) und einen Computer mit Tastatur oder Maus benutzen.",
+    ],
+    agree: "Ich habe dies gelesen, bin mindestens 18 Jahre alt und nehme teil",
+    decline: "Ich möchte nicht teilnehmen",
+    tooSmall: "Bitte benutzen Sie einen Computer: Dieses Fenster ist zu klein für die Bilder.",
+    instructions: [
+      "Schauen Sie auf das Kreuz in der Mitte. Darauf folgt für einen Moment ein Bild, dann ein Muster, dann die Auswahl.",
+      "Wählen Sie mit der Maus oder mit Pfeiltasten und Eingabetaste. Raten Sie, wenn Sie nicht sicher sind.",
+    ],
+    practice: "Zuerst einige Bilder zum Üben. Danach erfahren Sie jeweils die richtige Antwort.",
+    screening: "Nun einige Bilder ohne Rückmeldung. Sie zeigen, ob Ihnen die Aufgabe liegt.",
+    mainPart: "Nun der Hauptteil, wieder ohne Rückmeldung.",
+    pause: "Machen Sie eine Pause, so lange Sie möchten.",
+    go: "Weiter",
+    next: "Nächstes Bild",
+    rightChoice: "Richtig war",
+    done: "Vielen Dank. Sie sind fertig.",
+    screenedOut: "Vielen Dank. Die Aufgabe endet hier für Sie.",
+    declined: "Sie haben nicht teilgenommen. Es wurde nichts gespeichert.",
+    withdrawn: "Sie haben das Experiment verlassen.",
+    expired: "Diese Sitzung wurde zu lange nicht fortgesetzt und ist beendet.",
+    code: "Ihr Abschlusscode",
+    inUse: "Das Experiment ist in einem anderen Fenster offen. Machen Sie dort weiter, oder schließen Sie es und laden Sie diese Seite in einer Minute neu.",
+    saving: "Ihre Antworten werden gespeichert\u2026",
+    offline: "Keine Verbindung. Ihre Antworten bleiben hier und werden später gesendet.",
+    leave: "Experiment verlassen",
+    leaveAsk: "Möchten Sie endgültig aufhören?",
+    leaveKeep: "Aufhören, Daten dürfen bleiben",
+    leaveDelete: "Aufhören und Daten löschen",
+    stay: "Bleiben",
+    failed: "Etwas ist schiefgegangen. Laden Sie die Seite neu; Ihre Antworten sind gespeichert.",
+    comments: "Möchten Sie uns etwas mitteilen? (freiwillig)",
+    send: "Senden",
+  },
+};
+
+export type Language = keyof typeof TEXTS;
+export type Texts = (typeof TEXTS)["en"];
+
+/** That of the address (?lang=de), else of the browser, else English. */
+export function chosenLanguage(): Language {
+  const wanted = [new URLSearchParams(location.search).get("lang"), ...navigator.languages.map((l) => l.slice(0, 2))];
+  return (wanted.find((name) => name !== null && name in TEXTS) as Language | undefined) ?? "en";
+}
