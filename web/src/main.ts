@@ -123,6 +123,8 @@ async function goThrough(session: Session, outbox: Outbox): Promise<boolean> {
 }
 
 async function show(trial: Trial, image: HTMLImageElement, labels: string[], times: Times, outbox: Outbox) {
+  element.replaceChildren();
+  document.body.classList.add("trials");
   const jsPsych = initJsPsych({ display_element: element });
   await jsPsych.run([
     {

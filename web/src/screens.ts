@@ -8,6 +8,7 @@ export function screen(
   paragraphs: readonly string[],
   buttons: Record<string, string> = {},
 ): Promise<string> {
+  document.body.classList.remove("trials");
   const box = document.createElement("section");
   box.className = "screen";
   const heading = document.createElement("h1");
@@ -38,6 +39,7 @@ export function screen(
 
 /** The comments of a participant; "" without any. */
 export function comments(element: HTMLElement, texts: Texts): Promise<string> {
+  document.body.classList.remove("trials");
   const form = document.createElement("form");
   form.className = "screen";
   const label = document.createElement("label");
