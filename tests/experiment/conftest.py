@@ -6,12 +6,13 @@ from itertools import product
 
 import numpy as np
 import pytest
+import soundfile
 import yaml
 from PIL import Image
 
 from metamers.experiment.config import ExperimentConfig
 from metamers.experiment.database import open_database
-from metamers.experiment.manifest import Stimulus, write_manifest
+from metamers.experiment.manifest import Stimulus, headphone_stimuli, write_manifest
 from metamers.experiment.sessions import Sessions
 from metamers.experiment.trials import Design
 from metamers.store import sha256
@@ -23,11 +24,21 @@ CONDITIONS = ("natural", "secretnet/alpha", "secretnet/omega")
 @pytest.fixture
 def experiment(tmp_path):
     """The folder of an experiment: six references in three conditions; 2 practice, 3 screening, 2 catch trials."""
-    folder = tmp_path / "exp"
+    return write_experiment(tmp_path / "exp")
+
+
+@pytest.fixture
+def heard(tmp_path):
+    """A folder of an experiment with sounds, whose words are typed, with a headphone check of two."""
+    return write_experiment(tmp_path / "heard", task="word", headphones={"trials": 2, "pass": 1})
+
+
+def write_experiment(folder, **changes):
     folder.mkdir()
     values = {
         **{"name": "small", "task": "image", "labels": list(LABELS), "practice": 2, "breaks": 1},
         **{"screening": {"trials": 3, "pass": 2}, "catch": {"trials": 2, "pass": 2}},
+        **changes,
     }
     config = ExperimentConfig.model_validate(values)
     (folder / "experiment.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json", by_alias=True)))
@@ -35,14 +46,18 @@ def experiment(tmp_path):
     wanted += [("practice", f"p{i}", LABELS[i], "natural") for i in range(2)]
     wanted += [("screening", f"s{i}", LABELS[i], "natural") for i in range(3)]
     wanted += [("catch", f"c{i}", LABELS[i], "natural") for i in range(2)]
-    rng, stimuli = np.random.default_rng(0), []
+    rng = np.random.default_rng(0)
     (folder / "media").mkdir()
+    stimuli = headphone_stimuli(config, folder)
     for number, (phase, source, label, condition) in enumerate(wanted):
         name = f"{number:016x}"
-        path = folder / "media" / f"{name}.png"
-        Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)).save(path)
+        file = f"media/{name}.{'png' if config.task == 'image' else 'wav'}"
+        if config.task == "image":
+            Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)).save(folder / file)
+        else:
+            soundfile.write(folder / file, rng.normal(0, 0.01, 1600), 16_000)
         model, _, stage = condition.partition("/")
-        stimulus = Stimulus(name, phase, condition, source, label, f"media/{name}.png", sha256(path.read_bytes()))
+        stimulus = Stimulus(name, phase, condition, source, label, file, sha256((folder / file).read_bytes()))
         cell = f"{condition}/{source}" if phase == "main" else f"{phase}/{source}"
         stimuli.append(replace(stimulus, cell=cell, model=model if stage else "", stage=stage))
     write_manifest(folder, stimuli)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from sqlalchemy import select
 
-from metamers.experiment.database import EVENT, RESPONSE, SESSION, TRIAL
+from metamers.experiment.database import CHECK, EVENT, RESPONSE, SESSION, TRIAL
 from metamers.experiment.server import PAGE
 from metamers.experiment.serving import open_experiment, served
 
@@ -202,6 +202,53 @@ def go_through_part(participant, rows):
         participant.trial(row["label"])
         if row["phase"] == "practice":
             participant.press("Go on")
+
+
+def test_sounds_are_heard_once_and_their_words_typed(chromium, heard):
+    opened = open_experiment(heard)
+    with at_the_page(chromium, opened) as page:
+        participant, block = Participant(page), None
+        page.get_by_role("heading", name="Naming sounds").wait_for()
+        participant.agree()
+        for row in trials_of(opened):
+            if row["block"] != block:
+                shot(page, f"sound-{row['phase']}")
+                participant.press("Go on")
+                block = row["block"]
+            participant.press("Next sound")
+            if row["phase"] == "headphones":
+                page.get_by_role("group").wait_for()
+                shot(page, "headphones")
+                page.get_by_role("group").get_by_role("button").nth(int(row["label"]) - 1).click()
+                continue
+            box = page.get_by_label("The word you heard")
+            box.wait_for()
+            box.fill("nothing of the kind")
+            participant.press("Send")
+            shot(page, "word")
+            assert box.is_visible()  # no word of the list
+            box.fill(row["label"].upper())
+            participant.press("Send")
+            if row["phase"] == "practice":
+                participant.press("Go on")
+        participant.press("Send")
+        page.get_by_text("You are done").wait_for()
+    with opened.engine.begin() as db:
+        answers = db.execute(select(RESPONSE).order_by(RESPONSE.c.trial_no)).mappings().all()
+        gates = {row["name"]: row["score"] for row in db.execute(select(CHECK)).mappings()}
+    assert len(answers) == 15 and all(row["correct"] for row in answers) and gates == {"headphones": 2, "screening": 3}
+    assert all(row["stimulus_ms"] > 90 and row["rt_ms"] > row["stimulus_ms"] for row in answers)
+
+
+def test_at_the_end_a_link_leads_back_with_the_code(chromium, experiment):
+    path = experiment / "experiment.yaml"
+    values = yaml.safe_load(path.read_text())
+    values |= {"return_url": "https://example.org/complete?cc={code}", "codes": {"declined": "NO1"}}
+    path.write_text(yaml.safe_dump(values))
+    with at_the_page(chromium, open_experiment(experiment)) as page:
+        page.get_by_role("button", name="I do not want to take part").click()
+        link = page.get_by_role("link", name="Go back and hand in the code")
+        assert link.get_attribute("href") == "https://example.org/complete?cc=NO1"
 
 
 def test_a_second_tab_is_turned_away(chromium, opened):

@@ -2,12 +2,13 @@
 import { initJsPsych } from "jspsych";
 import { Outbox, post, RequestError } from "./outbox";
 import { comments, ending, screen } from "./screens";
-import { chosenLanguage, TEXTS } from "./texts";
+import { SoundTrial } from "./sound";
+import { chosenLanguage, textsFor } from "./texts";
 import ImageChoice, { type Times } from "./trial";
 
 interface Trial {
   trial: number;
-  phase: "practice" | "screening" | "main";
+  phase: "headphones" | "practice" | "screening" | "main";
   block: number;
   media: string;
   mask: number;
@@ -17,6 +18,7 @@ interface Session {
   state: string;
   last_seq: number;
   code?: string | null;
+  url?: string | null;
   trials?: Trial[];
   lease?: string;
   late?: boolean;
@@ -28,15 +30,16 @@ const HEARTBEAT_MS = 20_000;
 const AT_ONCE = 6;
 
 const language = chosenLanguage();
-const texts = TEXTS[language];
+let texts = textsFor(language, "image");
 const element = document.getElementById("stage")!;
 document.documentElement.lang = language;
-document.title = texts.title;
 
 async function main(): Promise<void> {
   let session = await open();
+  texts = textsFor(language, session.experiment!.task);
+  document.title = texts.title;
   if (session.state === "created") session = { ...session, ...(await consent()) };
-  if (session.state !== "running") return ending(element, texts, session.state, session.code ?? null);
+  if (session.state !== "running") return ending(element, texts, session);
   const outbox = new Outbox(session.lease!, session.last_seq);
   outbox.onConnection = (connected) => tell(connected ? "" : texts.offline);
   watchWindow(outbox);
@@ -51,7 +54,7 @@ async function main(): Promise<void> {
   const end = await post<Session>("/api/finish", { last_seq: outbox.lastSeq });
   tell("");
   leave.hidden = true;
-  ending(element, texts, end.state, end.code ?? null);
+  ending(element, texts, end);
 }
 
 /** The session of this browser, or a new one, in this tab. What was not sent before is sent first. */
@@ -94,23 +97,27 @@ async function consent(): Promise<Partial<Session>> {
 
 /** All trials that are left; whether the experiment went to its end. */
 async function goThrough(session: Session, outbox: Outbox): Promise<boolean> {
-  const { labels, times } = session.experiment!;
+  const { labels, times, task } = session.experiment!;
   const blocks = Map.groupBy(session.trials!, (trial) => trial.block);
   let phase = "";
   for (const trials of blocks.values()) {
-    const images = load(trials);
     const first = trials[0]!;
-    const intros = { practice: texts.practice, screening: texts.screening, main: texts.mainPart };
-    const paragraphs = first.phase === phase ? [texts.pause] : [...(phase ? [] : texts.instructions), intros[first.phase]];
+    const heard = task !== "image" || first.phase === "headphones";
+    const files = load<HTMLImageElement | AudioBuffer>(trials, heard ? loadSound : loadImage);
+    const { headphones, practice, screening, mainPart: main } = texts;
+    const intro = { headphones, practice, screening, main }[first.phase];
+    const begins = first.phase !== "headphones" && ["", "headphones"].includes(phase);
+    const paragraphs = first.phase === phase ? [texts.pause] : [...(begins ? texts.instructions : []), intro];
     await screen(element, texts.title, paragraphs, { go: texts.go });
     phase = first.phase;
     for (const trial of trials) {
-      const image = await images.get(trial.trial)!;
-      if (image === null) {
+      const file = await files.get(trial.trial)!;
+      if (file === null) {
         outbox.add("shown", { trial: trial.trial });
         outbox.add("answered", { trial: trial.trial, answer: { response: null, media_ok: false } });
       } else {
-        await show(trial, image, labels, times, outbox);
+        const choices = trial.phase === "headphones" ? null : labels;
+        await show(trial, stimulusOf(trial, file, choices, task), times, outbox);
       }
       if (trial.phase === "practice") await feedback(trial, outbox);
     }
@@ -122,16 +129,24 @@ async function goThrough(session: Session, outbox: Outbox): Promise<boolean> {
   return true;
 }
 
-async function show(trial: Trial, image: HTMLImageElement, labels: string[], times: Times, outbox: Outbox) {
+/** What jsPsych needs for the stimulus of a trial; without choices, for a headphone check. */
+function stimulusOf(trial: Trial, file: HTMLImageElement | AudioBuffer, choices: string[] | null, task: string) {
+  if (file instanceof HTMLImageElement)
+    return { type: ImageChoice, image: file, mask_seed: trial.mask, labels: choices ?? [] };
+  const names = choices ?? texts.quietest;
+  const values = choices ?? ["1", "2", "3"];
+  return { type: SoundTrial, sound: file, values, names, typed: task === "word" && choices !== null, texts };
+}
+
+type Shown = ReturnType<typeof stimulusOf>;
+
+async function show(trial: Trial, stimulus: Shown, times: Times, outbox: Outbox) {
   element.replaceChildren();
   document.body.classList.add("trials");
   const jsPsych = initJsPsych({ display_element: element });
   await jsPsych.run([
     {
-      type: ImageChoice,
-      image,
-      mask_seed: trial.mask,
-      labels,
+      ...stimulus,
       times,
       prompt: texts.next,
       on_shown: () => outbox.add("shown", { trial: trial.trial }),
@@ -150,33 +165,42 @@ async function feedback(trial: Trial, outbox: Outbox): Promise<void> {
   if (label) await screen(element, `${texts.rightChoice}: ${label}`, [], { go: texts.go });
 }
 
-/** The images of a block, loaded a few at a time; null for one that cannot be had after three tries. */
-function load(trials: Trial[]): Map<number, Promise<HTMLImageElement | null>> {
+/** The files of a block, loaded a few at a time; null for one that cannot be had after three tries. */
+function load<T>(trials: Trial[], decode: (content: Blob) => Promise<T>): Map<number, Promise<T | null>> {
   const lines: Promise<unknown>[] = Array.from({ length: AT_ONCE }, () => Promise.resolve());
   return new Map(
     trials.map((trial, i) => {
-      const image = lines[i % AT_ONCE]!.then(() => loadOne(trial.media));
-      lines[i % AT_ONCE] = image;
-      return [trial.trial, image];
+      const file = lines[i % AT_ONCE]!.then(() => loadOne(trial.media, decode));
+      lines[i % AT_ONCE] = file;
+      return [trial.trial, file];
     }),
   );
 }
 
-async function loadOne(media: string): Promise<HTMLImageElement | null> {
+async function loadOne<T>(media: string, decode: (content: Blob) => Promise<T>): Promise<T | null> {
   for (let attempt = 1; attempt <= 3; attempt++) {
     try {
       const response = await fetch(`/media/${media}`, { signal: AbortSignal.timeout(20_000) });
       if (!response.ok) throw new Error(String(response.status));
-      const image = new Image();
-      image.alt = "";
-      image.src = URL.createObjectURL(await response.blob());
-      await image.decode();
-      return image;
+      return await decode(await response.blob());
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 500 * attempt));
     }
   }
   return null;
+}
+
+async function loadImage(content: Blob): Promise<HTMLImageElement> {
+  const image = new Image();
+  image.alt = "";
+  image.src = URL.createObjectURL(content);
+  await image.decode();
+  return image;
+}
+
+async function loadSound(content: Blob): Promise<AudioBuffer> {
+  // Decoded without a sound card, at the rate of most.
+  return new OfflineAudioContext(2, 1, 48_000).decodeAudioData(await content.arrayBuffer());
 }
 
 /** Take down what happens to the window, and show the server that the tab is there. */

@@ -66,7 +66,11 @@ export function comments(element: HTMLElement, texts: Texts): Promise<string> {
 }
 
 /** The last screen, with the code where there is one. */
-export function ending(element: HTMLElement, texts: Texts, state: string, code: string | null): void {
+export function ending(
+  element: HTMLElement,
+  texts: Texts,
+  { state, code = null, url = null }: { state: string; code?: string | null; url?: string | null },
+): void {
   const told: Record<string, string> = {
     finished: texts.done,
     screened_out: texts.screenedOut,
@@ -78,5 +82,13 @@ export function ending(element: HTMLElement, texts: Texts, state: string, code: 
   if (code === null) return;
   const shown = document.createElement("code");
   shown.textContent = code;
-  element.querySelector(".screen")!.append(shown);
+  const box = element.querySelector(".screen")!;
+  box.append(shown);
+  if (url === null) return;
+  const link = document.createElement("a");
+  link.href = url;
+  link.textContent = texts.returnLink;
+  const paragraph = document.createElement("p");
+  paragraph.append(link);
+  box.append(paragraph);
 }

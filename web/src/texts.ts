@@ -39,6 +39,35 @@ export const TEXTS = {
     failed: "Something went wrong. Load this page again; your answers are kept.",
     comments: "Anything you would like to tell us? (optional)",
     send: "Send",
+    sound: {
+      title: "Naming sounds",
+      consent: [
+        "You will hear short sounds and say what each is. Many sound strange; there is always one best choice, so guess where you are not sure.",
+        "Taking part is voluntary. You may stop at any time without giving a reason, and have your data deleted.",
+        "Your choices, their times, and the size of your screen are kept, without your name or address.",
+        "You need to be at least 18 years old, to hear well, and to wear headphones in a quiet room. Set the volume low first.",
+      ],
+      instructions: [
+        "Each sound is heard once. The choices follow it.",
+        "Choose with the mouse, or with the arrow keys and Enter. Take a guess when you are not sure.",
+      ],
+      practice: "First, some sounds to practice. You will be told the right choice.",
+      screening: "Now some sounds without being told. They show whether the task suits you.",
+      next: "Next sound",
+    },
+    word: {
+      instructions: [
+        "Each sound is heard once. Then type the word in its middle; a list shows the words that there are.",
+        "Take a guess when you are not sure.",
+      ],
+    },
+    headphones:
+      "Put on your headphones. You will hear three tones, again and again; each time, say which is the quietest. Set the volume so that the tones are clear and comfortable.",
+    quietest: ["The first is the quietest", "The second is the quietest", "The third is the quietest"],
+    typed: "The word you heard",
+    notInList: "Choose a word of the list.",
+    listen: "Listen\u2026",
+    returnLink: "Go back and hand in the code",
   },
   de: {
     title: "Bilder benennen",
@@ -79,11 +108,47 @@ export const TEXTS = {
     failed: "Etwas ist schiefgegangen. Laden Sie die Seite neu; Ihre Antworten sind gespeichert.",
     comments: "Möchten Sie uns etwas mitteilen? (freiwillig)",
     send: "Senden",
+    sound: {
+      title: "Klänge benennen",
+      consent: [
+        "Sie hören kurze Klänge und sagen, was sie sind. Viele klingen fremd; eine Antwort passt immer am besten, raten Sie also, wenn Sie nicht sicher sind.",
+        "Die Teilnahme ist freiwillig. Sie können jederzeit ohne Angabe von Gründen aufhören und Ihre Daten löschen lassen.",
+        "Gespeichert werden Ihre Antworten, deren Zeiten und die Größe Ihres Bildschirms, ohne Namen und Adresse.",
+        "Sie müssen mindestens 18 Jahre alt sein, gut hören und in einem ruhigen Raum Kopfhörer tragen. Stellen Sie die Lautstärke zuerst niedrig ein.",
+      ],
+      instructions: [
+        "Jeder Klang ist einmal zu hören. Danach folgt die Auswahl.",
+        "Wählen Sie mit der Maus oder mit Pfeiltasten und Eingabetaste. Raten Sie, wenn Sie nicht sicher sind.",
+      ],
+      practice: "Zuerst einige Klänge zum Üben. Danach erfahren Sie jeweils die richtige Antwort.",
+      screening: "Nun einige Klänge ohne Rückmeldung. Sie zeigen, ob Ihnen die Aufgabe liegt.",
+      next: "Nächster Klang",
+    },
+    word: {
+      instructions: [
+        "Jeder Klang ist einmal zu hören. Geben Sie dann das Wort in seiner Mitte ein; eine Liste zeigt die möglichen Wörter.",
+        "Raten Sie, wenn Sie nicht sicher sind.",
+      ],
+    },
+    headphones:
+      "Setzen Sie Kopfhörer auf. Sie hören mehrmals drei Töne; sagen Sie jedes Mal, welcher der leiseste ist. Stellen Sie die Lautstärke so ein, dass die Töne deutlich und angenehm sind.",
+    quietest: ["Der erste ist der leiseste", "Der zweite ist der leiseste", "Der dritte ist der leiseste"],
+    typed: "Das gehörte Wort",
+    notInList: "Wählen Sie ein Wort der Liste.",
+    listen: "Hören Sie zu\u2026",
+    returnLink: "Zurück, um den Code abzugeben",
   },
 };
 
 export type Language = keyof typeof TEXTS;
 export type Texts = (typeof TEXTS)["en"];
+
+/** The texts of a language for a task. */
+export function textsFor(language: Language, task: string): Texts {
+  const texts = TEXTS[language];
+  if (task === "image") return texts;
+  return { ...texts, ...texts.sound, ...(task === "word" ? texts.word : {}) };
+}
 
 /** That of the address (?lang=de), else of the browser, else English. */
 export function chosenLanguage(): Language {

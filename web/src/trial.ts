@@ -92,8 +92,8 @@ export default class ImageChoice implements JsPsychPlugin<typeof info> {
   }
 }
 
-/** Wait until the participant asks for the picture. */
-function ready(element: HTMLElement, prompt: string): Promise<void> {
+/** Wait until the participant asks for the stimulus. */
+export function ready(element: HTMLElement, prompt: string): Promise<void> {
   element.innerHTML = `<div class="screen"><button class="main" type="button"></button></div>`;
   const button = element.querySelector("button")!;
   button.textContent = prompt;
@@ -164,21 +164,22 @@ async function run(
   return { fixation, stimulus, mask, choices };
 }
 
-/** Let the participant choose; null where the time is over. */
-function choose(
+/** Let the participant choose one of the labels, which may be named otherwise; null where the time is over. */
+export function choose(
   element: HTMLElement,
   labels: string[],
   deadline: number | null,
+  names: string[] = labels,
 ): Promise<{ response: string | null; at: number }> {
-  const columns = Math.ceil(Math.sqrt(labels.length));
+  const columns = names === labels ? Math.ceil(Math.sqrt(labels.length)) : 1;
   const grid = document.createElement("div");
   grid.className = "choices";
   grid.setAttribute("role", "group");
   grid.style.setProperty("--columns", String(columns));
-  for (const label of labels) {
+  for (const name of names) {
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = label;
+    button.textContent = name;
     grid.append(button);
   }
   element.replaceChildren(grid);
@@ -194,7 +195,7 @@ function choose(
     };
     grid.addEventListener("click", (event) => {
       const button = (event.target as HTMLElement).closest("button");
-      if (button) end(button.textContent, event.timeStamp);
+      if (button) end(labels[buttons.indexOf(button)]!, event.timeStamp);
     });
     grid.addEventListener("keydown", (event) => {
       const step = steps[event.key];
@@ -206,4 +207,4 @@ function choose(
   });
 }
 
-const round = (value: number): number => Math.round(Math.max(0, value) * 10) / 10;
+export const round = (value: number): number => Math.round(Math.max(0, value) * 10) / 10;

@@ -121,7 +121,7 @@ def serve(
     from metamers.experiment.serving import admin_token, bound, open_experiment, require_page, server
 
     opened = open_experiment(folder, database)
-    require_page(opened)
+    require_page()
     token_file, token = admin_token(folder)
     with bound(host, port, public_url) as listener:
         address = public_url or f"http://{host}:{listener.getsockname()[1]}"

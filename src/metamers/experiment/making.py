@@ -8,7 +8,14 @@ import yaml
 
 from metamers.errors import MetamersError
 from metamers.experiment.config import ExperimentConfig, preset
-from metamers.experiment.manifest import Stimulus, extra_stimuli, main_stimuli, read_manifest, write_manifest
+from metamers.experiment.manifest import (
+    Stimulus,
+    extra_stimuli,
+    headphone_stimuli,
+    main_stimuli,
+    read_manifest,
+    write_manifest,
+)
 from metamers.store import Store, change, read_config, write_whole
 
 if TYPE_CHECKING:
@@ -47,7 +54,7 @@ def make_experiment(
         )
     given = practice or _pictograms(config)
     main = main_stimuli(store, config, folder)
-    stimuli = main + extra_stimuli(given, config, main, folder)
+    stimuli = headphone_stimuli(config, folder) + main + extra_stimuli(given, config, main, folder)
     write_manifest(folder, stimuli)
     text = yaml.safe_dump(config.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
     write_whole(folder / FILE, text.encode())

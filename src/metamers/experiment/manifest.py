@@ -8,9 +8,11 @@ from hashlib import sha256 as digest_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+import numpy as np
 from PIL import Image
 
 from metamers.errors import MetamersError
+from metamers.experiment.headphones import headphone_sound
 from metamers.stimuli.images import decode_image
 from metamers.store import Record, Store, sha256, write_whole
 
@@ -29,8 +31,9 @@ SHOWN_SIDE = 256
 class Stimulus:
     """One file that people are shown.
 
-    `phase` is main, practice, screening or catch; `condition` MODEL/STAGE or `natural`; `source` the reference; `cell`
-    as in the run's tables; `factor` by how much an image is enlarged. The measures are those of the metamer's verdict.
+    `phase` is main, headphones, practice, screening or catch; `condition` MODEL/STAGE or `natural`; `source` the
+    reference; `cell` as in the run's tables; `factor` by how much an image is enlarged. The measures are those of the
+    metamer's verdict.
     """
 
     stimulus: str
@@ -110,6 +113,17 @@ def extra_stimuli(
                     f"practice, screening and catch trials take {sum(wanted.values())}; give more, or lower these"
                 )
             found.append(stimulus)
+    return found
+
+
+def headphone_stimuli(config: "ExperimentConfig", folder: Path) -> list[Stimulus]:
+    """The sounds of the headphone check, written to `folder`; see `metamers.experiment.headphones`."""
+    rng, found = np.random.default_rng([config.seed, 0x4EAD]), []
+    for i in range(config.headphones.trials):
+        content, label = headphone_sound(rng)
+        file = _shown(content, "x.wav", f"headphones/{i}", config.seed, folder)
+        source, cell = f"tones{i}", f"headphones/{i}"
+        found.append(Stimulus(phase="headphones", condition=NATURAL, source=source, label=label, cell=cell, **file))
     return found
 
 

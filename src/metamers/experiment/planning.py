@@ -72,7 +72,7 @@ def plan(config: "ExperimentConfig", stimuli: Sequence[Stimulus], folder: Path, 
     trials_per_condition = min(low for low, _ in others), max(high for _, high in others)
     per_cell = participants * n / n_sources / len(cycle)
     shares = [counts[condition] * per_cell for condition in counts]
-    extra = config.practice + config.screening.trials + config.catch.trials
+    extra = config.headphones.trials + config.practice + config.screening.trials + config.catch.trials
     times = config.times
     shown = (times.blank_ms + times.fixation_ms + times.stimulus_ms + times.mask_ms) / 1000
     seconds = (shown if config.task == "image" else 2.0) + ANSWER_SECONDS[config.task]

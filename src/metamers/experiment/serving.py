@@ -89,7 +89,7 @@ def server(
     return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
 
 
-def require_page(opened: Opened) -> None:
+def require_page() -> None:
     """Raises MetamersError where there is no page to serve."""
     from metamers.experiment.server import PAGE
 
@@ -98,8 +98,6 @@ def require_page(opened: Opened) -> None:
             "the page that participants see is not built; run `make web` in the clone (it takes node), or install a "
             "released package, which holds it"
         )
-    if opened.design.config.task != "image":
-        raise MetamersError(f"{opened.folder}: the page shows images so far, no task {opened.design.config.task!r}")
 
 
 @contextmanager

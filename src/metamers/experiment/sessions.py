@@ -23,6 +23,7 @@ from metamers.experiment.database import (
     SESSION,
     TRIAL,
 )
+from metamers.experiment.headphones import CHOICES
 from metamers.experiment.messages import Answer, Begin, Consent, Environment, Event
 from metamers.experiment.trials import Design
 
@@ -185,7 +186,8 @@ class Sessions:
         session = self.row(db, session_id)
         told: Row = {key: session[key] for key in ("state", "mode", "last_seq", "reason")}
         if session["state"] in ENDED:
-            return {**told, "code": session["outcome_code"]}
+            code, url = session["outcome_code"], self.design.config.return_url
+            return {**told, "code": code, "url": url.replace("{code}", code) if url and code else None}
         rows = db.execute(_of(TRIAL, select(TRIAL), session_id).order_by(TRIAL.c.attempts, TRIAL.c.trial_no)).mappings()
         hidden = {"catch": "main"}
         return {
@@ -243,7 +245,7 @@ class Sessions:
             return "no answer"
         if trial["state"] != "shown":
             return "the trial is not being shown"
-        response, problem = self._canonical(event.answer)
+        response, problem = self._canonical(event.answer, trial["phase"])
         if problem:
             return problem
         missed = not event.answer.media_ok
@@ -257,32 +259,34 @@ class Sessions:
             )
         )
         self._mark(db, trial["session_id"], trial["trial_no"], state="answered")
-        if trial["phase"] == "screening":
-            self._screen(db, trial["session_id"])
+        self._pass_gate(db, trial["session_id"], trial["phase"])
         return None
 
-    def _canonical(self, answer: Answer) -> tuple[str | None, str | None]:
+    def _canonical(self, answer: Answer, phase: str) -> tuple[str | None, str | None]:
         """The label that was chosen, or why it is none."""
         config = self.design.config
         if answer.response is None:
             over = answer.timed_out and config.times.deadline_ms is not None
             return None, None if over or not answer.media_ok else "an answer is needed"
-        labels = {label.casefold(): label for label in config.labels}
-        typed = answer.response if config.task != "word" else answer.response.strip().casefold()
-        found = labels.get(typed) if config.task == "word" else typed if typed in config.labels else None
-        return found, None if found is not None else "no such choice"
+        said, choices = answer.response, CHOICES if phase == "headphones" else config.labels
+        if config.task == "word" and phase != "headphones":
+            said = {label.casefold(): label for label in choices}.get(said.strip().casefold(), said)
+        return (said, None) if said in choices else (None, "no such choice")
 
-    def _screen(self, db: Connection, session_id: str) -> None:
-        """After the last screening trial, whether enough were right."""
-        of_phase = _of(TRIAL, select(TRIAL.c.trial_no, TRIAL.c.state), session_id).where(TRIAL.c.phase == "screening")
+    def _pass_gate(self, db: Connection, session_id: str, phase: str) -> None:
+        """After the last trial of a phase that has a gate, whether enough were right."""
+        gates = {"headphones": self.design.config.headphones, "screening": self.design.config.screening}
+        if phase not in gates:
+            return
+        of_phase = _of(TRIAL, select(TRIAL.c.trial_no, TRIAL.c.state), session_id).where(TRIAL.c.phase == phase)
         trials = db.execute(of_phase).all()
         if any(state in ("waiting", "shown") for _, state in trials):
             return
         right = _of(RESPONSE, select(func.count()).select_from(RESPONSE), session_id).where(RESPONSE.c.correct)
         score = db.execute(right.where(RESPONSE.c.trial_no.in_([number for number, _ in trials]))).scalar_one()
-        must = self.design.config.screening.must
+        must = gates[phase].must
         row = {"score": score, "n": len(trials), "threshold": must, "passed": score >= must}
-        db.execute(insert(CHECK).values(session_id=session_id, name="screening", **row))
+        db.execute(insert(CHECK).values(session_id=session_id, name=phase, **row))
         if score < must:
             self._end(db, session_id, "screened_out")
 
@@ -302,8 +306,7 @@ class Sessions:
             again = self.design.config.unanswered == "repeat" and trial["phase"] in ("main", "catch")
             state = "waiting" if again and trial["attempts"] < 2 else "interrupted"
             self._mark(db, session_id, trial["trial_no"], state=state)
-            if trial["phase"] == "screening":
-                self._screen(db, session_id)
+            self._pass_gate(db, session_id, trial["phase"])
 
     def _mark(self, db: Connection, session_id: str, number: int, **values: Any) -> None:
         db.execute(_of(TRIAL, update(TRIAL), session_id).where(TRIAL.c.trial_no == number).values(**values))

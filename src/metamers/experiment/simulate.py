@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 
 from metamers.errors import MetamersError, nearest
+from metamers.experiment.headphones import CHOICES
 from metamers.experiment.manifest import NATURAL, Stimulus
 from metamers.experiment.serving import Opened, served
 
@@ -49,7 +50,7 @@ def simulate(
     """Let virtual participants take part, with mode `simulated`; in a new database, the same seed gives the same
     answers.
 
-    accuracy: of screening and main trials; None for `falling`. Practice and catch trials are all right.
+    accuracy: of screening and main trials; None for `falling`. All others are right.
     """
     accuracy = accuracy or falling(opened.design.stimuli)
     visits = []
@@ -140,9 +141,10 @@ class _Participant:
     def _answer(self, trial: Mapping[str, Any]) -> None:
         content = self._browser.get(f"/media/{trial['media']}").raise_for_status().content
         stimulus = self._stimuli[hashlib.sha256(content).hexdigest()]
-        sure = stimulus.phase in ("practice", "catch")
+        sure = stimulus.phase in ("headphones", "practice", "catch")
         right = self._rng.random() < (1 if sure else self._accuracy(stimulus))
-        response = _choice(self._rng, stimulus.label, self._labels, right=bool(right))
+        choices = CHOICES if stimulus.phase == "headphones" else self._labels
+        response = _choice(self._rng, stimulus.label, choices, right=bool(right))
         rt_ms = round(float(self._rng.lognormal(6.6, 0.4)), 1)
         self._answers[trial["trial"]] = stimulus.stimulus, response
         self._happens("shown", trial["trial"])

@@ -14,7 +14,8 @@ from metamers.experiment.config import ExperimentConfig
 from metamers.experiment.manifest import NATURAL, Stimulus
 from metamers.experiment.planning import conditions_of, n_main, sources_of
 
-SCORED = ("screening", "catch", "main")
+BEFORE = ("headphones", "practice", "screening")
+"""The phases before the main trials, each a block."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,8 @@ class Design:
         catch = [phases["catch"][i] for i in rng.permutation(len(phases["catch"]))]
         places = spread(len(main), len(catch), rng)
         breaks = [round(len(main) * i / (config.breaks + 1)) for i in range(1, config.breaks + 1)]
-        shown = [(0, "practice", s, False) for s in phases["practice"]]
-        shown += [(1, "screening", s, False) for s in phases["screening"]]
-        block = 2
+        shown = [(block, phase, s, False) for block, phase in enumerate(BEFORE) for s in phases[phase]]
+        block = len(BEFORE)
         for i, (stimulus, substituted) in enumerate(main):
             block += breaks.count(i) if i else 0
             shown += [(block, "catch", catch[c], False) for c, place in enumerate(places) if place == i]

@@ -1,0 +1,122 @@
+/** A trial with a sound, as a jsPsych plugin: it is heard once; then one of the choices is taken, or a word typed. */
+import { ParameterType, type JsPsych, type JsPsychPlugin, type TrialType } from "jspsych";
+import type { Texts } from "./texts";
+import { choose, ready, round } from "./trial";
+
+const info = {
+  name: "sound-choice",
+  version: "1.0.0",
+  parameters: {
+    sound: { type: ParameterType.OBJECT, default: undefined },
+    values: { type: ParameterType.STRING, array: true, default: undefined },
+    names: { type: ParameterType.STRING, array: true, default: undefined },
+    /** Whether the answer is typed. */
+    typed: { type: ParameterType.BOOL, default: false },
+    times: { type: ParameterType.OBJECT, default: undefined },
+    texts: { type: ParameterType.OBJECT, default: undefined },
+    prompt: { type: ParameterType.STRING, default: "" },
+    /** Called when the sound begins. */
+    on_shown: { type: ParameterType.FUNCTION, default: undefined },
+  },
+  data: {
+    response: { type: ParameterType.STRING },
+    timed_out: { type: ParameterType.BOOL },
+    rt_ms: { type: ParameterType.FLOAT },
+    stimulus_ms: { type: ParameterType.FLOAT },
+    hidden_ms: { type: ParameterType.FLOAT },
+    timing_ok: { type: ParameterType.BOOL },
+  },
+} as const;
+
+const AHEAD_S = 0.1;
+const LATE_MS = 50;
+
+let card: AudioContext | undefined;
+
+export class SoundTrial implements JsPsychPlugin<typeof info> {
+  static info = info;
+
+  constructor(private jsPsych: JsPsych) {}
+
+  async trial(element: HTMLElement, trial: TrialType<typeof info>): Promise<void> {
+    const texts = trial.texts as Texts;
+    const deadline = (trial.times as { deadline_ms: number | null }).deadline_ms;
+    await ready(element, trial.prompt ?? "");
+    card ??= new AudioContext();
+    await card.resume(); // allowed, as a click or key came just before
+    element.innerHTML = `<p role="status"></p>`;
+    element.firstElementChild!.textContent = texts.listen;
+    let hidden = document.hidden;
+    const watch = () => (hidden ||= document.hidden);
+    document.addEventListener("visibilitychange", watch);
+    const sound = trial.sound as AudioBuffer;
+    const { begin, end } = await play(card, sound, trial.on_shown as () => void);
+    document.removeEventListener("visibilitychange", watch);
+    const names = trial.names as string[];
+    const values = trial.values as string[];
+    const given = trial.typed
+      ? await type(element, values, texts)
+      : await choose(element, values, deadline, sameAs(values, names));
+    const lasted = end - begin;
+    this.jsPsych.finishTrial({
+      response: given.response,
+      timed_out: given.response === null,
+      rt_ms: round(given.at - begin),
+      stimulus_ms: round(lasted),
+      hidden_ms: hidden ? round(lasted) : 0,
+      timing_ok: !hidden && Math.abs(lasted - 1000 * sound.duration) <= LATE_MS,
+    });
+  }
+}
+
+/** Names that are the values are shown as a grid. */
+const sameAs = (values: string[], names: string[]): string[] =>
+  names.every((name, i) => name === values[i]) ? values : names;
+
+/** Play a sound; when it began and ended, ms of the page's clock. */
+function play(card: AudioContext, sound: AudioBuffer, onShown: () => void): Promise<{ begin: number; end: number }> {
+  const source = card.createBufferSource();
+  source.buffer = sound;
+  source.connect(card.destination);
+  source.start(card.currentTime + AHEAD_S);
+  const begin = performance.now() + 1000 * AHEAD_S;
+  onShown();
+  return new Promise((resolve) =>
+    source.addEventListener("ended", () => resolve({ begin, end: performance.now() }), { once: true }),
+  );
+}
+
+/** Let the participant type one of the words, whatever its case. */
+function type(element: HTMLElement, words: string[], texts: Texts): Promise<{ response: string; at: number }> {
+  const form = document.createElement("form");
+  form.className = "screen";
+  form.autocomplete = "off";
+  const label = document.createElement("label");
+  label.textContent = texts.typed;
+  const input = document.createElement("input");
+  input.setAttribute("list", "words");
+  input.required = true;
+  input.spellcheck = false;
+  const list = document.createElement("datalist");
+  list.id = "words";
+  list.append(...words.map((word) => Object.assign(document.createElement("option"), { value: word })));
+  label.append(input, list);
+  const row = document.createElement("div");
+  row.className = "row";
+  row.innerHTML = `<button class="main"></button>`;
+  row.firstElementChild!.textContent = texts.send;
+  form.append(label, row);
+  element.replaceChildren(form);
+  input.focus();
+  const known = new Set(words.map((word) => word.toLowerCase()));
+  const check = () => input.setCustomValidity(known.has(input.value.trim().toLowerCase()) ? "" : texts.notInList);
+  input.addEventListener("input", check);
+  check();
+  return new Promise((resolve) =>
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      form.remove();
+      resolve({ response: input.value, at: event.timeStamp });
+    }),
+  );
+}
