@@ -140,6 +140,15 @@ def open_database(where: str, experiment: dict[str, Any]) -> Engine:
     """
     engine = connect(where)
     try:
+        _prepare(engine, experiment)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _prepare(engine: Engine, experiment: dict[str, Any]) -> None:
+    try:
         with engine.begin() as connection:
             there = set(inspect(connection).get_table_names())
             if there and not METADATA.tables.keys() <= there:
@@ -151,14 +160,16 @@ def open_database(where: str, experiment: dict[str, Any]) -> Engine:
             _require_same(_told(engine), [dict(row) for row in rows], experiment)
     except (OperationalError, SQLAlchemyError) as error:
         raise MetamersError(f"{_told(engine)}: cannot be used ({_first_line(error)})") from error
-    return engine
 
 
 def connect(where: str) -> Engine:
     """An engine for a URL or a file of SQLite. Raises MetamersError for what is no URL, or an unknown kind."""
     url = where if "://" in where else f"sqlite:///{Path(where).absolute()}"
     try:
-        engine = create_engine(make_url(url), pool_pre_ping=True)
+        parsed = make_url(url)
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        engine = create_engine(parsed, pool_pre_ping=True)
     except (ArgumentError, ImportError, SQLAlchemyError) as error:
         told = "install the extra: pip install 'metamers[postgres]'" if "psycopg" in str(error) else _first_line(error)
         raise MetamersError(f"database '{where.split('@')[-1]}': {told}") from error

@@ -4,9 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL keeps no text with a NUL."""
 Duration = Annotated[float, Field(ge=0, le=86_400_000, allow_inf_nan=False)]
 """Milliseconds of the browser's own clock, at most a day."""
-Text = Annotated[str, Field(max_length=200)]
+Text = Annotated[str, Field(max_length=200, pattern=_NO_NUL)]
+LongText = Annotated[str, Field(max_length=2000, pattern=_NO_NUL)]
 
 MOST_EVENTS, MOST_BYTES = 256, 64 * 1024
 
@@ -25,10 +28,10 @@ class Environment(_Message):
     screen_h_px: Annotated[int, Field(ge=0, le=100_000)] | None = None
     dpr: Annotated[float, Field(gt=0, le=16)] | None = None
     refresh_hz: Annotated[float, Field(gt=0, le=1000)] | None = None
-    os_family: Annotated[str, Field(max_length=32)] | None = None
-    browser_family: Annotated[str, Field(max_length=32)] | None = None
+    os_family: Text | None = None
+    browser_family: Text | None = None
     browser_major: Annotated[int, Field(ge=0, le=10_000)] | None = None
-    client_build: Annotated[str, Field(max_length=64)] | None = None
+    client_build: Text | None = None
 
 
 class Recruited(_Message):
@@ -36,8 +39,8 @@ class Recruited(_Message):
 
     source: Literal["prolific", "link", "lab"] = "link"
     external_id: Annotated[str, Field(max_length=128, pattern=r"^[\w.@-]+$")] | None = None
-    study_ref: Annotated[str, Field(max_length=128)] | None = None
-    session_ref: Annotated[str, Field(max_length=128)] | None = None
+    study_ref: Text | None = None
+    session_ref: Text | None = None
 
 
 class Begin(_Message):
@@ -82,8 +85,8 @@ class Event(_Message):
     trial: Annotated[int, Field(ge=1, le=100_000)] | None = None
     answer: Answer | None = None
     form: Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")] | None = None
-    items: dict[Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")], Annotated[str, Field(max_length=2000)]] | None = None
-    detail: Annotated[str, Field(max_length=500)] | None = None
+    items: dict[Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")], LongText] | None = None
+    detail: LongText | None = None
 
 
 class Events(_Message):
