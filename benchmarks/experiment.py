@@ -72,7 +72,7 @@ def kept(folder: Path, database: str | None) -> int:
     from sqlalchemy import func, select
 
     from metamers.experiment.database import RESPONSE
-    from metamers.experiment.serving import open_experiment
+    from metamers.experiment.opened import open_experiment
 
     with open_experiment(folder, database).engine.begin() as db:
         return int(db.execute(select(func.count()).select_from(RESPONSE)).scalar_one())

@@ -6,11 +6,11 @@ const out = new URL("../src/metamers/experiment/page/", import.meta.url).pathnam
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 await build({
-  entryPoints: [new URL("src/main.ts", import.meta.url).pathname],
+  entryPoints: ["main", "admin"].map((name) => new URL(`src/${name}.ts`, import.meta.url).pathname),
   bundle: true,
   minify: true,
   target: "es2022",
-  outfile: `${out}main.js`,
+  outdir: out,
   legalComments: "linked",
 });
-for (const name of ["index.html", "style.css", "icon.svg"]) cpSync(new URL(`src/${name}`, import.meta.url).pathname, out + name);
+for (const name of ["index.html", "admin.html", "style.css", "icon.svg"]) cpSync(new URL(`src/${name}`, import.meta.url).pathname, out + name);

@@ -4,14 +4,17 @@ import os
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from zipfile import ZipFile
 
 import pytest
 import yaml
 from sqlalchemy import select
 
 from metamers.experiment.database import CHECK, EVENT, RESPONSE, SESSION, TRIAL
+from metamers.experiment.opened import open_experiment
 from metamers.experiment.server import PAGE
-from metamers.experiment.serving import open_experiment, served
+from metamers.experiment.serving import served
+from metamers.experiment.simulate import simulate
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -48,10 +51,10 @@ def opened(experiment):
 
 
 @contextmanager
-def at_the_page(chromium, opened, path="/", **options):
+def at_the_page(chromium, opened, path="/", admin_token=None):
     """A page at the experiment; it must ask nothing of other origins and break no rule of its own."""
-    with served(opened, "pilot") as url:
-        context = chromium.new_context(locale="en-US", viewport={"width": 1000, "height": 800}, **options)
+    with served(opened, "pilot", admin_token) as url:
+        context = chromium.new_context(locale="en-US", viewport={"width": 1000, "height": 800})
         context.add_init_script(WATCH)
         page = context.new_page()
         page.set_default_timeout(20_000)
@@ -289,3 +292,24 @@ def test_a_participant_of_prolific_is_known_again(chromium, opened):
         page.get_by_role("button", name="Go on").wait_for()
     with opened.engine.begin() as db:
         assert [row.state for row in db.execute(select(SESSION))] == ["running"]
+
+
+def test_researchers_see_how_far_it_is(chromium, opened, tmp_path):
+    simulate(opened, 9, seed=0, accuracy=lambda stimulus: 0.6)
+    opened = open_experiment(opened.folder)
+    with at_the_page(chromium, opened, "/admin", admin_token="secret") as page:
+        page.get_by_label("Token").fill("guess")
+        page.get_by_role("button", name="Show").click()
+        page.get_by_text("This is not the token").wait_for()
+        page.get_by_label("Token").fill("secret")
+        page.get_by_role("button", name="Show").click()
+        page.get_by_role("heading", name="small").wait_for()
+        shot(page, "admin")
+        cells = page.get_by_role("table").first.get_by_role("row").nth(1).get_by_role("cell").all_text_contents()
+        assert cells[0] == "simulated" and sum(map(int, cells[1:])) == 9
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download the data").click()
+        download.value.save_as(tmp_path / "data.zip")
+    with ZipFile(tmp_path / "data.zip") as archive:
+        assert {"trials.csv", "responses.csv", "codebook.csv"} <= set(archive.namelist())
+        assert archive.read("trials.csv").count(b"\n") == 1 + 9 * 13

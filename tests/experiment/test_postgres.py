@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from metamers.errors import MetamersError
 from metamers.experiment.database import RESPONSE
 from metamers.experiment.export import export
-from metamers.experiment.serving import open_experiment
+from metamers.experiment.opened import open_experiment
 from metamers.experiment.simulate import simulate
 
 FOUND = [*map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb"))]

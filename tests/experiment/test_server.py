@@ -15,7 +15,8 @@ from sqlalchemy.exc import OperationalError
 from metamers.errors import MetamersError
 from metamers.experiment import server
 from metamers.experiment.database import EVENT, RESPONSE, SESSION, Writer, connect
-from metamers.experiment.serving import admin_token, bound, open_experiment, served
+from metamers.experiment.opened import open_experiment
+from metamers.experiment.serving import admin_token, bound, served
 
 AGREED = {"decision": "agreed", "language": "en", "text_hash": "0" * 64}
 SECRETS = ("secretnet", "alpha", "omega", "natural", "catch", '"r0"', '"r5"')
@@ -154,6 +155,7 @@ def test_researchers_need_their_token(experiment):
         assert httpx.get(f"{url}/admin/api/summary", trust_env=False).status_code == 401
         given = httpx.get(f"{url}/admin/api/summary", headers={"authorization": f"Bearer {token}"}, trust_env=False)
         assert given.json()["sessions"] == {}
+        assert httpx.get(f"{url}/admin/api/data.zip", trust_env=False).status_code == 401
 
 
 class serving:  # noqa: N801

@@ -9,7 +9,7 @@ from scipy.stats import binom
 
 from metamers.errors import MetamersError
 from metamers.experiment.export import _cell, export
-from metamers.experiment.serving import open_experiment
+from metamers.experiment.opened import open_experiment
 from metamers.experiment.simulate import falling, published, simulate
 
 

@@ -118,7 +118,8 @@ def serve(
     """
     _require_web("serve")
     from metamers.experiment.database import Writer
-    from metamers.experiment.serving import admin_token, bound, open_experiment, require_page, server
+    from metamers.experiment.opened import open_experiment
+    from metamers.experiment.serving import admin_token, bound, require_page, server
 
     opened = open_experiment(folder, database)
     require_page()
@@ -127,7 +128,7 @@ def serve(
         address = public_url or f"http://{host}:{listener.getsockname()[1]}"
         writer = Writer(opened.engine)
         print(f"serving {opened.design.config.name} ({mode}) on {address}; end with Ctrl-C", flush=True)
-        print(f"how far it is: {address}/admin/api/summary, with the token in {token_file}", flush=True)
+        print(f"how far it is: {address}/admin, with the token in {token_file}", flush=True)
         try:
             server(opened, writer, mode, secure=bool(public_url), admin_token=token).run(sockets=[listener])
         finally:
@@ -166,7 +167,7 @@ def simulate(
         As of `serve`.
     """
     _require_web("simulate")
-    from metamers.experiment.serving import open_experiment
+    from metamers.experiment.opened import open_experiment
     from metamers.experiment.simulate import published
     from metamers.experiment.simulate import simulate as visit
 
@@ -217,7 +218,7 @@ def export(
     """
     _require_web("export")
     from metamers.experiment.export import export as write
-    from metamers.experiment.serving import open_experiment
+    from metamers.experiment.opened import open_experiment
 
     found = write(open_experiment(folder, database), out, identities=identities, modes=mode)
     if json:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from metamers.errors import MetamersError
 from metamers.experiment.database import ANSWER, CHECK, EVENT, IDENTITY, RESPONSE, SESSION, TRIAL
 from metamers.experiment.messages import Environment
-from metamers.experiment.serving import Opened
+from metamers.experiment.opened import Opened
 from metamers.store import sha256, write_json, write_whole
 
 Row = dict[str, Any]
@@ -66,12 +66,10 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
     """
     if out.exists() and any(out.iterdir()):
         raise MetamersError(f"{out}: is not empty; choose a new or empty --out")
+    sessions, trials, checks = collect(opened, modes)
+    if not sessions:
+        raise MetamersError(f"{opened.folder}: nobody has taken part yet; `metamers experiment serve` lets them")
     with opened.engine.begin() as db:
-        sessions = _sessions(db, modes)
-        if not sessions:
-            raise MetamersError(f"{opened.folder}: nobody has taken part yet; `metamers experiment serve` lets them")
-        trials = [row for session in sessions for row in _trials(db, opened, session)]
-        checks = _joined(db, CHECK, sessions)
         forms = _joined(db, ANSWER, sessions)
         events = _events(db, sessions)
         who = _joined(db, IDENTITY, sessions) if identities else []
@@ -100,6 +98,14 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
     hashes = {name: sha256(text.encode()) for name, text in tables.items()}
     write_json(out / "manifest.json", {"experiment": opened.hash, "files": hashes})
     return {"sessions": len(sessions), "included": len(sessions) - len(excluded), "trials": len(trials)}
+
+
+def collect(opened: Opened, modes: Sequence[str] | None = None) -> tuple[list[Row], list[Row], list[Row]]:
+    """The sessions of some modes (None as in `export`), their trials with the last answer to each, and their gates."""
+    with opened.engine.begin() as db:
+        sessions = _sessions(db, modes)
+        trials = [row for session in sessions for row in _trials(db, opened, session)]
+        return sessions, trials, _joined(db, CHECK, sessions)
 
 
 def exclusions(opened: Opened, sessions: Sequence[Row], trials: Sequence[Row], checks: Sequence[Row]) -> list[Row]:

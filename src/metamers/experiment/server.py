@@ -19,17 +19,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from metamers.experiment.database import Writer
 from metamers.experiment.messages import MOST_BYTES, Begin, Consent, Environment, Events, Finish, Withdraw
 from metamers.experiment.sessions import RefusedError, Row, Sessions, hashed
-from metamers.experiment.summary import summary_of
+from metamers.experiment.summary import summary_of, zipped
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from metamers.experiment.opened import Opened
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
 PAGE = Path(str(files("metamers.experiment") / "page"))
 """Where the page that participants see is built."""
-PAGE_FILES = ("main.js", "style.css", "icon.svg")
+PAGE_FILES = ("main.js", "admin.js", "style.css", "icon.svg")
 COOKIE = "session"
 PER_SECOND, BURST = 20.0, 120.0
 """Requests that a session may make; media apart."""
@@ -108,18 +108,18 @@ class Desk:
 
 
 def create_app(
-    folder: Path, sessions: Sessions, writer: Writer, engine: "Engine", *, secure: bool, admin_token: str | None = None
+    opened: "Opened", sessions: Sessions, writer: Writer, *, secure: bool, admin_token: str | None = None
 ) -> FastAPI:
-    """The application for the experiment in `folder`. secure: cookies only over TLS. Without an `admin_token` there is
-    nothing for researchers."""
+    """The application for an experiment. secure: cookies only over TLS. Without an `admin_token` there is nothing for
+    researchers."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    desk = Desk(folder, sessions, writer)
+    desk = Desk(opened.folder, sessions, writer)
     _add_errors(app)
     _add_headers(app)
     _add_session_routes(app, desk, secure)
     _add_files(app, desk)
     if admin_token is not None:
-        _add_admin(app, sessions, engine, hashed(admin_token))
+        _add_admin(app, opened, hashed(admin_token))
     return app
 
 
@@ -167,7 +167,7 @@ def _add_session_routes(app: FastAPI, desk: Desk, secure: bool) -> None:
 
 
 def _add_files(app: FastAPI, desk: Desk) -> None:
-    for path, name in {"/": "index.html", **{f"/{name}": name for name in PAGE_FILES}}.items():
+    for path, name in {"/": "index.html", "/admin": "admin.html", **{f"/{n}": n for n in PAGE_FILES}}.items():
         app.get(path)(_sends(PAGE / name))
 
     @app.get("/media/{media}")
@@ -185,13 +185,21 @@ def _sends(path: Path) -> Callable[[], Awaitable[Response]]:
     return send
 
 
-def _add_admin(app: FastAPI, sessions: Sessions, engine: "Engine", token_hash: str) -> None:
-    @app.get("/admin/api/summary")
-    async def summary(request: Request) -> Row:
+def _add_admin(app: FastAPI, opened: "Opened", token_hash: str) -> None:
+    def require_token(request: Request) -> None:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(token_hash, hashed(given)):
             raise RefusedError(401, reason="token")
-        return await asyncio.to_thread(summary_of, engine, sessions.design)
+
+    @app.get("/admin/api/summary")
+    async def summary(request: Request) -> Row:
+        require_token(request)
+        return await asyncio.to_thread(summary_of, opened)
+
+    @app.get("/admin/api/data.zip")
+    async def data(request: Request) -> Response:
+        require_token(request)
+        return Response(await asyncio.to_thread(zipped, opened), media_type="application/zip")
 
 
 def _add_headers(app: FastAPI) -> None:

@@ -1,53 +1,22 @@
-"""An experiment on its way to browsers: database, writer and server together."""
+"""An experiment on its way to browsers: writer and server together."""
 
-import hashlib
 import os
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
 from metamers.errors import MetamersError
-from metamers.experiment.config import VERSION
-from metamers.experiment.database import Writer, open_database
-from metamers.experiment.making import FILE, read_experiment
-from metamers.experiment.manifest import TABLE
+from metamers.experiment.database import Writer
+from metamers.experiment.opened import Opened
 from metamers.experiment.sessions import Sessions
-from metamers.experiment.trials import Design
-from metamers.store import sha256
 
 if TYPE_CHECKING:
     import uvicorn
-    from sqlalchemy import Engine
-
-DATABASE = "data.sqlite"
-
-
-@dataclass(frozen=True)
-class Opened:
-    """An experiment and its database."""
-
-    folder: Path
-    design: Design
-    hash: str
-    engine: "Engine"
-
-
-def open_experiment(folder: Path, database: str | None = None) -> Opened:
-    """The experiment in a folder, with its database: a URL or a file of SQLite, by default in the folder.
-
-    Raises MetamersError as `read_experiment` and `open_database` do.
-    """
-    config, stimuli = read_experiment(folder)
-    digest = hashlib.sha256((sha256((folder / FILE).read_bytes()) + sha256((folder / TABLE).read_bytes())).encode())
-    values = {"name": config.name, "version": VERSION, "config": config.model_dump(mode="json", by_alias=True)}
-    engine = open_database(database or str(folder / DATABASE), {"hash": digest.hexdigest(), **values})
-    return Opened(folder, Design(config, stimuli), digest.hexdigest(), engine)
 
 
 def admin_token(folder: Path) -> tuple[Path, str]:
@@ -84,7 +53,7 @@ def server(
     from metamers.experiment.server import create_app
 
     sessions = Sessions(opened.design, opened.hash, mode)
-    app = create_app(opened.folder, sessions, writer, opened.engine, secure=secure, admin_token=admin_token)
+    app = create_app(opened, sessions, writer, secure=secure, admin_token=admin_token)
     # No access log: it would hold addresses.
     return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
 
@@ -101,11 +70,11 @@ def require_page() -> None:
 
 
 @contextmanager
-def served(opened: Opened, mode: str) -> Iterator[str]:
+def served(opened: Opened, mode: str, admin_token: str | None = None) -> Iterator[str]:
     """Serve on a free port of this machine meanwhile; the URL."""
     writer = Writer(opened.engine)
     listener = bound("127.0.0.1", 0, None)
-    running = server(opened, writer, mode)
+    running = server(opened, writer, mode, admin_token=admin_token)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

@@ -16,7 +16,8 @@ import numpy as np
 from metamers.errors import MetamersError, nearest
 from metamers.experiment.headphones import CHOICES
 from metamers.experiment.manifest import NATURAL, Stimulus
-from metamers.experiment.serving import Opened, served
+from metamers.experiment.opened import Opened
+from metamers.experiment.serving import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,40 +1,59 @@
 """How far an experiment is: for researchers, while it runs."""
 
+import io
+import tempfile
+import zipfile
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import func, select
 
-from metamers.experiment.database import CHECK, CONFLICT, RESPONSE, SESSION, TRIAL
-from metamers.experiment.trials import Design
+from metamers.errors import MetamersError
+from metamers.experiment.database import CONFLICT
+from metamers.experiment.export import collect, exclusions, export
+from metamers.experiment.opened import Opened
+
+MODES = ("live", "lab", "pilot", "simulated")
 
 
-def summary_of(engine: Engine, design: Design) -> dict[str, Any]:
-    """Sessions by mode and state, the gates they failed, and of sessions that finished the answered main trials: their
-    number by condition, and how many sessions saw each (reference, condition), least and most."""
-    with engine.begin() as db:
-        states = db.execute(select(SESSION.c.mode, SESSION.c.state, func.count()).group_by("mode", "state")).all()
-        failed = db.execute(select(CHECK.c.name, func.count()).where(~CHECK.c.passed).group_by("name")).all()
+def summary_of(opened: Opened) -> dict[str, Any]:
+    """Sessions by mode and state; of those that finished, the answered main trials by condition, and how many sessions
+    saw each (reference, condition), least and most; who does not count and why; how many events were refused."""
+    sessions, trials, checks = collect(opened, MODES)
+    with opened.engine.begin() as db:
         conflicts = db.execute(select(func.count()).select_from(CONFLICT)).scalar_one()
-        whole = select(SESSION.c.session_id).where(SESSION.c.state == "finished")
-        answered = select(SESSION.c.mode, TRIAL.c.condition, TRIAL.c.reference)
-        answered = answered.join(SESSION, SESSION.c.session_id == TRIAL.c.session_id)
-        answered = answered.join(
-            RESPONSE, (RESPONSE.c.session_id == TRIAL.c.session_id) & (RESPONSE.c.trial_no == TRIAL.c.trial_no)
-        )
-        seen = db.execute(answered.where(TRIAL.c.phase == "main", TRIAL.c.session_id.in_(whole))).all()
-    sessions: dict[str, dict[str, int]] = {}
-    for mode, state, n in states:
-        sessions.setdefault(mode, {})[state] = n
+    whole = {session["participant"] for session in sessions if session["state"] == "finished"}
+    states: dict[str, Counter[str]] = {}
     coverage: dict[str, Any] = {}
-    for mode in sessions:
-        cells = Counter((condition, reference) for m, condition, reference in seen if m == mode)
-        each = [cells[condition, reference] for reference, condition in design.by_cell]
-        by_condition = Counter(condition for m, condition, _ in seen if m == mode)
-        coverage[mode] = {"answers": dict(by_condition), "least": min(each), "most": max(each)}
-    return {
-        "sessions": sessions,
-        "coverage": coverage,
-        "failed_gates": dict(map(tuple, failed)),
-        "conflicts": conflicts,
-    }
+    for session in sessions:
+        states.setdefault(session["mode"], Counter())[session["state"]] += 1
+    for mode in states:
+        seen = [
+            row
+            for row in trials
+            if (row["mode"], row["phase"], row["state"]) == (mode, "main", "answered") and row["participant"] in whole
+        ]
+        cells = Counter((row["reference"], row["condition"]) for row in seen)
+        each = [cells[cell] for cell in opened.design.by_cell]
+        answers = dict(Counter(row["condition"] for row in seen))
+        coverage[mode] = {"answers": answers, "least": min(each), "most": max(each)}
+    by_name = {session["participant"]: session["mode"] for session in sessions}
+    excluded = [{**row, "mode": by_name[row["participant"]]} for row in exclusions(opened, sessions, trials, checks)]
+    told = {"sessions": states, "coverage": coverage, "excluded": excluded, "conflicts": conflicts}
+    return {"name": opened.design.config.name, **told}
+
+
+def zipped(opened: Opened) -> bytes:
+    """What `export` writes, of all modes, as a ZIP archive; empty where nobody has taken part."""
+    content = io.BytesIO()
+    with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        folder = Path(scratch) / "data"
+        try:
+            export(opened, folder, modes=MODES)
+        except MetamersError:
+            return content.getvalue()
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
+    return content.getvalue()
