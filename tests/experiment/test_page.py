@@ -3,6 +3,7 @@
 import os
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
@@ -10,7 +11,7 @@ import pytest
 import yaml
 from sqlalchemy import select
 
-from metamers.experiment.database import CHECK, EVENT, RESPONSE, SESSION, TRIAL
+from metamers.experiment.database import ANSWER, CHECK, EVENT, RESPONSE, SESSION, TRIAL
 from metamers.experiment.opened import open_experiment
 from metamers.experiment.server import PAGE
 from metamers.experiment.serving import served
@@ -26,6 +27,8 @@ pytestmark = [
         not (PAGE / "index.html").is_file(), reason="the page is not built (make web): it was NOT opened"
     ),
 ]
+AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
+SERIOUS = ("serious", "critical")
 WATCH = """
 window.complaints = [];
 addEventListener("securitypolicyviolation", (event) => complaints.push(event.violatedDirective + event.blockedURI));
@@ -119,6 +122,47 @@ def go_through(participant, opened, first=1):
         if row["phase"] == "practice":
             participant.page.get_by_text(f"The right choice was: {row['label']}").wait_for()
             participant.press("Go on")
+
+
+def require_accessible(page):
+    """Raises AssertionError where axe-core finds a serious fault."""
+    if not AXE.is_file():
+        pytest.skip("no axe-core (make web): accessibility was NOT checked")
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run().then((result) => result.violations)")
+    serious = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found if one["impact"] in SERIOUS]
+    assert not serious
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_screen_is_accessible(chromium, opened, scheme):
+    with at_the_page(chromium, opened, admin_token="secret") as page:
+        page.emulate_media(color_scheme=scheme)
+        participant = Participant(page)
+        page.get_by_role("heading").wait_for()
+        require_accessible(page)
+        participant.agree()
+        require_accessible(page)
+        participant.press("Go on")
+        page.get_by_role("button", name="Next picture").wait_for()
+        require_accessible(page)
+        participant.press("Next picture")
+        page.get_by_role("group").wait_for()
+        require_accessible(page)
+        page.get_by_role("group").get_by_role("button").first.click()
+        page.get_by_text("The right choice was").wait_for()
+        require_accessible(page)
+        participant.press("Leave the experiment")
+        require_accessible(page)
+        participant.press("Leave, my data may be kept")
+        page.get_by_text("You have left").wait_for()
+        require_accessible(page)
+        page.goto(page.url + "admin")
+        require_accessible(page)
+        page.get_by_label("Token").fill("secret")
+        page.get_by_role("button", name="Show").click()
+        page.get_by_role("table").first.wait_for()
+        require_accessible(page)
 
 
 def shot(page, name):
@@ -252,6 +296,25 @@ def test_at_the_end_a_link_leads_back_with_the_code(chromium, experiment):
         page.get_by_role("button", name="I do not want to take part").click()
         link = page.get_by_role("link", name="Go back and hand in the code")
         assert link.get_attribute("href") == "https://example.org/complete?cc=NO1"
+
+
+def test_demographics_may_be_kept_to_oneself(chromium, opened):
+    path = opened.folder / "experiment.yaml"
+    path.write_text(path.read_text().replace("demographics: false", "demographics: true"))
+    opened = open_experiment(opened.folder, str(opened.folder / "other.sqlite"))
+    with at_the_page(chromium, opened) as page:
+        participant = Participant(page)
+        participant.agree()
+        page.get_by_label("Age").select_option("25-34")
+        require_accessible(page)
+        participant.press("Go on")
+        page.get_by_text("First, some pictures").wait_for()
+        participant.press("Go on")
+        participant.trial(trials_of(opened)[0]["label"])
+        page.get_by_text("The right choice was").wait_for()
+    with opened.engine.begin() as db:
+        told = {row["item"]: row["value"] for row in db.execute(select(ANSWER)).mappings()}
+    assert told == {"age": "25-34", "gender": "untold"}
 
 
 def test_a_second_tab_is_turned_away(chromium, opened):

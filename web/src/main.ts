@@ -1,7 +1,7 @@
 /** A participant's way through an experiment. */
 import { initJsPsych } from "jspsych";
 import { Outbox, post, RequestError } from "./outbox";
-import { comments, ending, screen } from "./screens";
+import { comments, demographics, ending, screen } from "./screens";
 import { SoundTrial } from "./sound";
 import { chosenLanguage, textsFor } from "./texts";
 import ImageChoice, { type Times } from "./trial";
@@ -22,7 +22,7 @@ interface Session {
   trials?: Trial[];
   lease?: string;
   late?: boolean;
-  experiment?: { task: string; labels: string[]; times: Times };
+  experiment?: { task: string; labels: string[]; times: Times; demographics: boolean };
 }
 
 const LEAST_SIDE = 480;
@@ -44,6 +44,8 @@ async function main(): Promise<void> {
   outbox.onConnection = (connected) => tell(connected ? "" : texts.offline);
   watchWindow(outbox);
   offerToLeave();
+  if (session.experiment!.demographics && outbox.lastSeq === 0)
+    outbox.add("form", { form: "demographics", items: await demographics(element, texts) });
   const whole = await goThrough(session, outbox);
   if (whole) {
     const said = await comments(element, texts);

@@ -65,6 +65,42 @@ export function comments(element: HTMLElement, texts: Texts): Promise<string> {
   );
 }
 
+const AGES = ["18-24", "25-34", "35-44", "45-54", "55-64", "65+"];
+
+/** Age and gender, each of which may be kept to oneself. */
+export function demographics(element: HTMLElement, texts: Texts): Promise<Record<string, string>> {
+  const form = document.createElement("form");
+  form.className = "screen";
+  const heading = document.createElement("h1");
+  heading.textContent = texts.demographics;
+  const note = document.createElement("p");
+  note.textContent = texts.optional;
+  const select = (name: string, text: string, choices: [string, string][]) => {
+    const label = document.createElement("label");
+    label.textContent = text;
+    const list = document.createElement("select");
+    list.name = name;
+    list.append(...[["untold", texts.untold] as [string, string], ...choices].map(([value, told]) => new Option(told, value)));
+    label.append(list);
+    return label;
+  };
+  const row = document.createElement("div");
+  row.className = "row";
+  const button = document.createElement("button");
+  button.className = "main";
+  button.textContent = texts.go;
+  row.append(button);
+  const genders = Object.entries(texts.genders);
+  form.append(heading, note, select("age", texts.age, AGES.map((age) => [age, age])), select("gender", texts.gender, genders), row);
+  element.replaceChildren(form);
+  return new Promise((resolve) =>
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      resolve(Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value)])));
+    }),
+  );
+}
+
 /** The last screen, with the code where there is one. */
 export function ending(
   element: HTMLElement,
@@ -78,7 +114,8 @@ export function ending(
     withdrawn: texts.withdrawn,
     expired: texts.expired,
   };
-  void screen(element, told[state] ?? texts.failed, code === null ? [] : [`${texts.code}:`]);
+  const why = ["finished", "screened_out"].includes(state) ? [texts.debriefing] : [];
+  void screen(element, told[state] ?? texts.failed, [...why, ...(code === null ? [] : [`${texts.code}:`])]);
   if (code === null) return;
   const shown = document.createElement("code");
   shown.textContent = code;

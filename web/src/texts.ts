@@ -39,6 +39,14 @@ export const TEXTS = {
     failed: "Something went wrong. Load this page again; your answers are kept.",
     comments: "Anything you would like to tell us? (optional)",
     send: "Send",
+    demographics: "About you",
+    optional: "You need not answer.",
+    age: "Age",
+    gender: "Gender",
+    genders: { woman: "woman", man: "man", other: "another" },
+    untold: "prefer not to say",
+    debriefing:
+      "Computers name pictures and sounds, too. Many of those that you met were made by a computer program so that it could not tell them from natural ones. Your answers show whether people can.",
     sound: {
       title: "Naming sounds",
       consent: [
@@ -108,6 +116,14 @@ export const TEXTS = {
     failed: "Etwas ist schiefgegangen. Laden Sie die Seite neu; Ihre Antworten sind gespeichert.",
     comments: "Möchten Sie uns etwas mitteilen? (freiwillig)",
     send: "Senden",
+    demographics: "Über Sie",
+    optional: "Sie müssen nicht antworten.",
+    age: "Alter",
+    gender: "Geschlecht",
+    genders: { woman: "weiblich", man: "männlich", other: "anderes" },
+    untold: "keine Angabe",
+    debriefing:
+      "Auch Computer benennen Bilder und Klänge. Viele von denen, die Ihnen begegnet sind, hat ein Programm so gemacht, dass es sie nicht von natürlichen unterscheiden konnte. Ihre Antworten zeigen, ob Menschen es können.",
     sound: {
       title: "Klänge benennen",
       consent: [

@@ -60,7 +60,8 @@ class ExperimentConfig(_Part):
     as there are references, at most 400. natural_share: of the main trials; None for that of each other condition.
     missing: what takes the place of a (reference, condition) without a verified metamer: `refuse` makes no experiment,
     `substitute_natural` shows the reference and says so in the data, `skip` leaves the trial out. unanswered: what
-    becomes of a trial that was shown and not answered. return_url: where participants go at the end, with {code} in it.
+    becomes of a trial that was shown and not answered. demographics: whether age and gender are asked for, which need
+    not be told. return_url: where participants go at the end, with {code} in it.
     seed: of the stimuli's names, the trial lists and all else.
     """
 
@@ -80,6 +81,7 @@ class ExperimentConfig(_Part):
     breaks: Count = 3
     unanswered: Literal["skip", "repeat"] = "skip"
     codes: Codes = Codes()
+    demographics: bool = False
     return_url: Annotated[str, Field(pattern=r"^https://.*\{code\}")] | None = None
     abandon_after_minutes: Annotated[int, Field(ge=1)] = 60
     resume_window_minutes: Annotated[int, Field(ge=1)] = 30
