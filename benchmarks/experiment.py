@@ -111,7 +111,7 @@ async def _visit(url: str, limits: httpx.Limits, waits: list[float], late: float
             told = await post("/api/events", {"lease": lease, "events": events})
             waits.append(time.perf_counter() - begun)
             assert told["ack"] == 2 * i + 2, told
-        await post("/api/finish", {"last_seq": 2 * len(trials)})
+        await post("/api/finish", {"lease": lease, "last_seq": 2 * len(trials)})
 
 
 if __name__ == "__main__":

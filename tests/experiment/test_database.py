@@ -1,10 +1,12 @@
 """Where the data are kept."""
 
+import threading
+
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select, update
 
 from metamers.errors import MetamersError
-from metamers.experiment.database import AUDIT, EXPERIMENT, Writer, open_database
+from metamers.experiment.database import AUDIT, EXPERIMENT, Writer, open_database, reading
 
 ROW = {"hash": "a" * 64, "name": "one", "version": 1, "config": {}}
 
@@ -78,3 +80,23 @@ def test_a_job_that_fails_takes_no_other_with_it(engine):
     with engine.begin() as db:
         assert db.execute(select(func.count()).select_from(AUDIT)).scalar() == 20
         assert set(db.execute(select(AUDIT.c.actor)).scalars()) == {"x"}
+
+
+def test_a_job_that_nobody_waits_for_does_not_stop_the_writer(engine):
+    writer = Writer(engine)
+    stop = threading.Event()
+    writer.submit(lambda db: stop.wait(5))
+    given_up = writer.submit(lambda db: db.execute(insert(AUDIT).values(actor="x")))
+    assert given_up.cancel()
+    stop.set()
+    assert writer.submit(lambda db: "done").result(5) == "done"
+    writer.close()
+    with reading(engine) as db:
+        assert db.execute(select(func.count()).select_from(AUDIT)).scalar() == 0
+
+
+def test_who_reads_holds_nobody_up(engine):
+    with reading(engine) as db:
+        db.execute(select(AUDIT)).all()
+        with engine.begin() as other:
+            other.execute(insert(AUDIT).values(actor="x"))

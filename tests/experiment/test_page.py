@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 import pytest
 import yaml
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from metamers.experiment.database import ANSWER, CHECK, EVENT, RESPONSE, SESSION, TRIAL
 from metamers.experiment.opened import open_experiment
@@ -68,7 +68,7 @@ def at_the_page(chromium, opened, path="/", admin_token=None):
         yield page
         assert not errors
         assert not [one for one in asked if not one.startswith((url, "blob:"))]
-        assert page.evaluate("complaints") == []
+        assert [one.evaluate("complaints") for one in context.pages] == [[]] * len(context.pages)
         context.close()
 
 
@@ -315,6 +315,50 @@ def test_demographics_may_be_kept_to_oneself(chromium, opened):
     with opened.engine.begin() as db:
         told = {row["item"]: row["value"] for row in db.execute(select(ANSWER)).mappings()}
     assert told == {"age": "25-34", "gender": "untold"}
+
+
+def test_files_wait_for_the_connection(chromium, opened):
+    with at_the_page(chromium, opened) as page:
+        page.context.route("**/media/*", lambda route: route.abort())
+        participant = Participant(page)
+        participant.agree()
+        participant.press("Go on")
+        page.get_by_text("No connection").wait_for()
+        page.wait_for_timeout(3000)
+        page.context.unroute("**/media/*")
+        participant.trial(trials_of(opened)[0]["label"])
+        page.get_by_text("The right choice was").wait_for()
+    assert [row["state"] for row in trials_of(opened)][:2] == ["answered", "waiting"]
+
+
+def test_answers_outlive_their_tab(chromium, opened):
+    with at_the_page(chromium, opened) as page:
+        participant = Participant(page)
+        participant.agree()
+        rows = trials_of(opened)
+        go_through_part(participant, rows[:5])
+        participant.press("Go on")
+        page.context.route("**/api/*", lambda route: route.abort())
+        participant.trial(rows[5]["label"])
+        participant.trial(rows[6]["label"])
+        page.get_by_text("No connection").wait_for()
+        other = page.context.new_page()
+        page.close()
+        page.context.unroute("**/api/*")
+        other.goto(page.url)
+        other.get_by_text("open in another window").wait_for()  # for a while, as the server cannot know
+        assert [row["state"] for row in trials_of(opened)][5:8] == ["answered", "answered", "waiting"]
+
+
+def test_a_session_that_another_tab_took_stops_at_once(chromium, opened):
+    with at_the_page(chromium, opened) as page:
+        participant = Participant(page)
+        participant.agree()
+        participant.press("Go on")
+        with opened.engine.begin() as db:
+            db.execute(update(SESSION).values(lease="f" * 32))
+        participant.press("Next picture")
+        page.get_by_text("open in another window").wait_for()
 
 
 def test_a_second_tab_is_turned_away(chromium, opened):

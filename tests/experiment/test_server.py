@@ -55,6 +55,7 @@ def test_nothing_tells_the_answer_before_it_is_given(browser):
     trials = seen[-1].json()["trials"]
     for number, trial in enumerate(trials[:6]):
         seen.append(browser.get(f"/media/{trial['media']}"))
+        assert not {"last-modified", "etag"} & seen[-1].headers.keys()  # when a file was made tells what it is
         events = pair(2 * number + 1, trial["trial"])
         seen.append(browser.post("/api/events", json={"lease": lease, "events": events[:1]}))
         if trial["phase"] != "practice":
@@ -111,7 +112,11 @@ def test_a_session_is_known_by_its_cookie_only(browser, cookie):
     own = browser.cookies["session"]
     browser.cookies.clear()
     headers = {} if cookie is None else {"cookie": f"session={cookie}"}
-    for path, message in (("/api/open", {}), ("/api/finish", {"last_seq": 0}), ("/api/consent", AGREED)):
+    for path, message in (
+        ("/api/open", {}),
+        ("/api/finish", {"lease": "0" * 32, "last_seq": 0}),
+        ("/api/consent", AGREED),
+    ):
         assert browser.post(path, json=message, headers=headers).status_code == 404
     stolen = own.partition(".")[0] + ".guess"
     assert browser.post("/api/open", json={}, headers={"cookie": f"session={stolen}"}).status_code == 404
@@ -126,10 +131,11 @@ def test_every_answer_has_the_headers_that_keep_a_page_to_itself(browser):
 
 
 def test_who_asks_too_fast_is_told(browser, monkeypatch):
-    begun(browser)
+    lease, trials = begun(browser)
     monkeypatch.setattr(server, "BURST", 3.0)
     monkeypatch.setattr(server, "PER_SECOND", 0.0)
-    codes = [browser.post("/api/finish", json={"last_seq": 0}).status_code for _ in range(5)]
+    codes = [browser.post("/api/finish", json={"lease": lease, "last_seq": 0}).status_code for _ in range(5)]
+    assert {browser.get(f"/media/{trial['media']}").status_code for trial in trials} == {200}  # media apart
     assert codes == [409, 409, 409, 429, 429]
 
 
@@ -214,6 +220,12 @@ def wait_for(url):
         except httpx.TransportError:
             time.sleep(0.1)
     raise AssertionError(url)
+
+
+def test_no_empty_token_opens_the_data(experiment):
+    (experiment / "admin-token").write_text("")
+    with pytest.raises(MetamersError, match="holds no token"):
+        admin_token(experiment)
 
 
 def test_serving_others_needs_tls():

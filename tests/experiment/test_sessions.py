@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import select
 
-from metamers.experiment.database import CHECK, CONFLICT, EVENT, RESPONSE, SESSION, TRIAL
+from metamers.experiment.database import CHECK, CONFLICT, CONSENT, EVENT, IDENTITY, RESPONSE, SESSION, TRIAL
 from metamers.experiment.messages import Begin, Consent, Event
 from metamers.experiment.sessions import RefusedError
 
@@ -63,6 +63,12 @@ class Person:
                 return told["state"]
         return None
 
+    def finish(self, last_seq):
+        return self.do(self.sessions.finish, self.id, self.lease, last_seq)
+
+    def leave(self, *, keep):
+        return self.do(self.sessions.withdraw, self.id, self.lease, keep)
+
     def rows(self, table):
         with self.engine.begin() as db:
             return db.execute(select(table).where(table.c.session_id == self.id)).mappings().all()
@@ -78,13 +84,13 @@ def test_a_whole_session_ends_with_a_code_that_stays(person):
     assert [t["trial"] for t in trials] == list(range(1, 14))
     assert [t["phase"] for t in trials] == ["practice"] * 2 + ["screening"] * 3 + ["main"] * 8  # two of them catch
     with pytest.raises(RefusedError, match="trials_left"):
-        person.do(person.sessions.finish, person.id, 0)
+        person.finish(0)
     person.go_through(trials)
     with pytest.raises(RefusedError, match="missing"):
-        person.do(person.sessions.finish, person.id, person.seq + 1)
-    end = person.do(person.sessions.finish, person.id, person.seq)
+        person.finish(person.seq + 1)
+    end = person.finish(person.seq)
     assert end["state"] == "finished" and end["code"]
-    assert person.do(person.sessions.finish, person.id, person.seq) == end
+    assert person.finish(person.seq) == end
     assert len(person.rows(RESPONSE)) == 13 and all(row["correct"] for row in person.rows(RESPONSE))
     main = [row for row in person.rows(TRIAL) if row["phase"] == "main"]
     assert len({row["reference"] for row in main}) == 6
@@ -172,8 +178,29 @@ def test_too_few_right_screening_trials_end_the_session(made):
     assert person.go_through(person.consent()["trials"]) == "screened_out"
     (gate,) = person.rows(CHECK)
     assert (gate["score"], gate["n"], gate["threshold"], gate["passed"]) == (1, 3, 2, False)
-    assert "has ended" in person.shown(6)["refused"]["reason"]
-    assert person.do(person.sessions.finish, person.id, 0)["code"] == "SORRY"
+    told = person.shown(6)
+    assert told["state"] == "screened_out" and told["ack"] == person.seq  # and nothing is kept of it
+    assert not [row for row in person.rows(EVENT) if row["seq"] == person.seq]
+    assert person.finish(0)["code"] == "SORRY"
+
+
+def test_only_wrong_answers_count_against_a_participant(made):
+    sessions, engine = made()
+    person = Person(sessions, engine, wrong=(3,))
+    trials = person.consent()["trials"]
+    person.go_through(trials[:3])
+    for number in (4, 5):
+        person.shown(number)
+        person.event(type="answered", trial=number, answer={"response": None, "media_ok": False})
+    (gate,) = person.rows(CHECK)
+    assert (gate["score"], gate["n"], gate["passed"]) == (0, 1, True)
+
+
+def test_practice_does_not_tell_what_was_not_answered(person):
+    person.consent()
+    person.shown(1)
+    asked = {"seq": 1, "t_ms": 1.0, "type": "answered", "trial": 2, "answer": {"response": "cat"}}
+    assert person.take(asked)["feedback"] == {}
 
 
 def test_who_declines_sees_nothing(made):
@@ -192,10 +219,12 @@ def test_a_trial_that_was_shown_is_not_shown_as_new(made, unanswered):
     left = person.open()["trials"]  # the page was loaded again
     order = [8, 9, 10, 11, 12, 13] + ([7] if unanswered == "repeat" else [])
     assert [trial["trial"] for trial in left] == order
+    blocks = [trial["block"] for trial in left]
+    assert blocks == sorted(blocks) and (unanswered == "skip" or blocks.count(blocks[-1]) == 1)
     assert "not the next" in person.shown(7)["refused"]["reason"]
     person.seq -= 1
     person.go_through(left)
-    assert person.do(person.sessions.finish, person.id, person.seq)["state"] == "finished"
+    assert person.finish(person.seq)["state"] == "finished"
     attempts = {row["trial_no"]: row["attempt"] for row in person.rows(RESPONSE)}
     assert attempts.get(7) == (2 if unanswered == "repeat" else None)
     assert person.rows(SESSION)[0]["n_resumes"] == 1
@@ -215,13 +244,31 @@ def test_who_comes_again_goes_on_and_who_comes_late_does_not(made, clock):
     sessions, engine = made()
     first = Person(sessions, engine, "prolific-1")
     first.consent()
-    again = Person(sessions, engine, "prolific-1")
-    assert again.id == first.id
+    with pytest.raises(RefusedError, match="in_use"):  # whoever knows the name does not get the session
+        Person(sessions, engine, "prolific-1")
     clock.pass_(minutes=31)
-    assert again.open()["late"]
+    again = Person(sessions, engine, "prolific-1")
+    assert again.id == first.id and again.open()["state"] == "running"
     clock.pass_(minutes=61)
-    assert again.open()["state"] == "expired"
+    assert again.event(type="focus")["state"] == "expired" == again.open()["state"]
+    assert not again.rows(EVENT)
     assert Person(sessions, engine, "prolific-2").id != first.id
+
+
+def test_who_reads_the_consent_form_slowly_is_not_late(made, clock):
+    person = Person(*made())
+    person.open()
+    clock.pass_(minutes=120)
+    person.do(person.sessions.consent, person.id, AGREED)
+    clock.pass_(minutes=50)
+    assert person.event(type="focus")["state"] == "running"
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_clock_that_is_set_does_not_lock_anybody_out(person, clock, hours):
+    person.open()
+    clock.pass_(hours=hours)
+    assert person.do(person.sessions.open, person.id, None)["state"] == "created"
 
 
 def test_lists_that_are_given_up_are_dealt_again(made, clock):
@@ -231,7 +278,7 @@ def test_lists_that_are_given_up_are_dealt_again(made, clock):
         person.consent()
     number = lambda person: person.rows(SESSION)[0]["list_number"]  # noqa: E731
     assert [number(person) for person in people] == [0, 1, 2]
-    people[1].do(sessions.withdraw, people[1].id, True)
+    people[1].leave(keep=True)
     clock.pass_(minutes=30)
     people[2].event(type="focus")
     clock.pass_(minutes=31)  # the first was silent for more than an hour
@@ -249,9 +296,16 @@ def test_who_withdraws_decides_what_is_kept(made, keep):
     sessions, engine = made()
     person = Person(sessions, engine, "prolific-1")
     person.go_through(person.consent()["trials"][:2])
-    person.do(person.sessions.withdraw, person.id, keep)
-    assert bool(person.rows(RESPONSE)) is bool(person.rows(EVENT)) is bool(person.rows(TRIAL)) is keep
+    person.leave(keep=keep)
+    late = person.event(type="blur")  # as the page is left
+    assert late["state"] == "withdrawn" and late["ack"] == person.seq
+    for table in (RESPONSE, TRIAL, CONSENT, IDENTITY):
+        assert bool(person.rows(table)) is keep
+    assert [row["seq"] for row in person.rows(EVENT)] == ([1, 2, 3, 4] if keep else [])
+    assert not person.rows(CONFLICT)
     assert person.rows(SESSION)[0]["state"] == "withdrawn"
+    person.leave(keep=False)  # may still be asked for
+    assert not person.rows(RESPONSE) and not person.rows(EVENT)
 
 
 def test_a_missing_metamer_is_replaced_or_left_out(made):

@@ -1,6 +1,6 @@
 /** A participant's way through an experiment. */
 import { initJsPsych } from "jspsych";
-import { Outbox, post, RequestError } from "./outbox";
+import { Outbox, persist, post, RequestError } from "./outbox";
 import { comments, demographics, ending, screen } from "./screens";
 import { SoundTrial } from "./sound";
 import { chosenLanguage, textsFor } from "./texts";
@@ -16,6 +16,8 @@ interface Trial {
 
 interface Session {
   state: string;
+  mode: string;
+  forms?: string[];
   last_seq: number;
   code?: string | null;
   url?: string | null;
@@ -28,62 +30,79 @@ interface Session {
 const LEAST_SIDE = 480;
 const HEARTBEAT_MS = 20_000;
 const AT_ONCE = 6;
+/** Of the files, the share that may fail before the session is given up. */
+const MOST_FAILED = 0.05;
 
 const language = chosenLanguage();
 let texts = textsFor(language, "image");
 const element = document.getElementById("stage")!;
 document.documentElement.lang = language;
 
+const ask = <T>(path: string, message: unknown): Promise<T> =>
+  post<T>(path, message, (connected) => tell(connected ? "" : texts.offline));
+
 async function main(): Promise<void> {
   let session = await open();
   texts = textsFor(language, session.experiment!.task);
   document.title = texts.title;
   if (session.state === "created") session = { ...session, ...(await consent()) };
-  if (session.state !== "running") return ending(element, texts, session);
-  const outbox = new Outbox(session.lease!, session.last_seq);
-  outbox.onConnection = (connected) => tell(connected ? "" : texts.offline);
-  watchWindow(outbox);
-  offerToLeave();
-  if (session.experiment!.demographics && outbox.lastSeq === 0)
+  if (session.state !== "running") return end(session);
+  const outbox = new Outbox(session.lease!, session.last_seq, (connected) => tell(connected ? "" : texts.offline), fail);
+  const watching = new AbortController();
+  watchWindow(outbox, watching.signal);
+  offerToLeave(session.lease!);
+  if (session.experiment!.demographics && !session.forms!.includes("demographics"))
     outbox.add("form", { form: "demographics", items: await demographics(element, texts) });
   const whole = await goThrough(session, outbox);
   if (whole) {
     const said = await comments(element, texts);
     if (said) outbox.add("form", { form: "comments", items: { comments: said } });
   }
+  watching.abort();
+  outbox.close();
   tell(texts.saving);
   await outbox.flush();
-  const end = await post<Session>("/api/finish", { last_seq: outbox.lastSeq });
+  const last = await ask<Session>("/api/finish", { lease: outbox.lease, last_seq: outbox.lastSeq });
   tell("");
   leave.hidden = true;
-  ending(element, texts, end);
+  end({ ...session, ...last });
+}
+
+/** The last screen. In a laboratory, the next participant may begin from there. */
+function end(session: Session): void {
+  ending(element, texts, session);
+  if (session.mode !== "lab") return;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = texts.nextParticipant;
+  button.addEventListener("click", async () => {
+    sessionStorage.clear();
+    await ask("/api/sessions", { recruited: { source: "lab" } });
+    location.reload();
+  });
+  element.querySelector(".screen")!.append(button);
 }
 
 /** The session of this browser, or a new one, in this tab. What was not sent before is sent first. */
 async function open(): Promise<Session> {
-  const lease = sessionStorage.getItem("lease");
   const known = new URLSearchParams(location.search);
-  try {
-    if (lease && Outbox.left(lease).length) await new Outbox(lease, 0).flush();
-  } catch (error) {
-    if (!(error instanceof RequestError)) throw error; // the session is another's, or over: open tells
-  }
+  const id = known.get("PROLIFIC_PID") || null;
+  const same = sessionStorage.getItem("participant") === id;
+  const lease = same ? sessionStorage.getItem("lease") : null;
+  await Outbox.sendLeft((connected) => tell(connected ? "" : texts.offline));
   const begin = async () => {
-    const id = known.get("PROLIFIC_PID");
     const refs = { study_ref: known.get("STUDY_ID"), session_ref: known.get("SESSION_ID") };
-    await post("/api/sessions", id ? { recruited: { source: "prolific", external_id: id, ...refs } } : {});
+    await ask("/api/sessions", id ? { recruited: { source: "prolific", external_id: id, ...refs } } : {});
   };
-  const take = () => post<Session>("/api/open", { lease, environment: environment() });
-  let session: Session;
-  if (known.has("PROLIFIC_PID") && !lease) await begin();
-  try {
-    session = await take();
-  } catch (error) {
+  const take = () => ask<Session>("/api/open", { lease, environment: environment() });
+  if (id && !lease) await begin();
+  const session = await take().catch(async (error: unknown) => {
     if (!(error instanceof RequestError) || error.status !== 404) throw error;
     await begin();
-    session = await take();
-  }
+    return take();
+  });
   if (session.lease) sessionStorage.setItem("lease", session.lease);
+  if (id) sessionStorage.setItem("participant", id);
   return session;
 }
 
@@ -94,7 +113,7 @@ async function consent(): Promise<Partial<Session>> {
     return new Promise(() => {});
   }
   const decision = await screen(element, texts.title, texts.consent, agree);
-  return post<Session>("/api/consent", { decision, language, text_hash: await hash(texts.consent.join("\n")) });
+  return ask<Session>("/api/consent", { decision, language, text_hash: await hash(texts.consent.join("\n")) });
 }
 
 /** All trials that are left; whether the experiment went to its end. */
@@ -102,9 +121,11 @@ async function goThrough(session: Session, outbox: Outbox): Promise<boolean> {
   const { labels, times, task } = session.experiment!;
   const blocks = Map.groupBy(session.trials!, (trial) => trial.block);
   let phase = "";
+  let failed = 0;
   for (const trials of blocks.values()) {
     const first = trials[0]!;
     const heard = task !== "image" || first.phase === "headphones";
+    tell("");
     const files = load<HTMLImageElement | AudioBuffer>(trials, heard ? loadSound : loadImage);
     const { headphones, practice, screening, mainPart: main } = texts;
     const intro = { headphones, practice, screening, main }[first.phase];
@@ -121,6 +142,8 @@ async function goThrough(session: Session, outbox: Outbox): Promise<boolean> {
         const choices = trial.phase === "headphones" ? null : labels;
         await show(trial, stimulusOf(trial, file, choices, task), times, outbox);
       }
+      failed += Number(file === null);
+      if (failed > 2 && failed > MOST_FAILED * session.trials!.length) throw new Error("too many files cannot be shown");
       if (trial.phase === "practice") await feedback(trial, outbox);
     }
     tell(outbox.unsent ? texts.saving : "");
@@ -153,7 +176,7 @@ async function show(trial: Trial, stimulus: Shown, times: Times, outbox: Outbox)
       prompt: texts.next,
       on_shown: () => outbox.add("shown", { trial: trial.trial }),
       on_finish: ({ response, timed_out, rt_ms, ...measured }: Record<string, unknown>) => {
-        const names = ["fixation_ms", "stimulus_ms", "mask_ms", "hidden_ms", "refresh_hz", "dropped_frames", "timing_ok"];
+        const names = ["fixation_ms", "stimulus_ms", "mask_ms", "hidden_ms", "refresh_hz", "dropped_frames", "timing_ok", "media_ok", "output_latency_ms"];
         const kept = Object.fromEntries(names.map((name) => [name, measured[name]]));
         outbox.add("answered", { trial: trial.trial, answer: { response, timed_out, rt_ms, ...kept } });
       },
@@ -167,7 +190,7 @@ async function feedback(trial: Trial, outbox: Outbox): Promise<void> {
   if (label) await screen(element, `${texts.rightChoice}: ${label}`, [], { go: texts.go });
 }
 
-/** The files of a block, loaded a few at a time; null for one that cannot be had after three tries. */
+/** The files of a block, loaded a few at a time; null for one that cannot be shown after three tries. */
 function load<T>(trials: Trial[], decode: (content: Blob) => Promise<T>): Map<number, Promise<T | null>> {
   const lines: Promise<unknown>[] = Array.from({ length: AT_ONCE }, () => Promise.resolve());
   return new Map(
@@ -180,13 +203,17 @@ function load<T>(trials: Trial[], decode: (content: Blob) => Promise<T>): Map<nu
 }
 
 async function loadOne<T>(media: string, decode: (content: Blob) => Promise<T>): Promise<T | null> {
+  const get = async () => {
+    const response = await fetch(`/media/${media}`, { signal: AbortSignal.timeout(20_000) });
+    if (!response.ok) throw new RequestError(response.status, {});
+    return response.blob();
+  };
   for (let attempt = 1; attempt <= 3; attempt++) {
     try {
-      const response = await fetch(`/media/${media}`, { signal: AbortSignal.timeout(20_000) });
-      if (!response.ok) throw new Error(String(response.status));
-      return await decode(await response.blob());
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 500 * attempt));
+      // Without a connection, it waits; only a file that is not there, or is none, is given up.
+      return await decode(await persist(get, (connected) => tell(connected ? "" : texts.offline)));
+    } catch (error) {
+      console.warn(`file ${media}: ${String(error)}`);
     }
   }
   return null;
@@ -206,18 +233,20 @@ async function loadSound(content: Blob): Promise<AudioBuffer> {
 }
 
 /** Take down what happens to the window, and show the server that the tab is there. */
-function watchWindow(outbox: Outbox): void {
-  addEventListener("focus", () => outbox.add("focus"));
-  addEventListener("blur", () => outbox.add("blur"));
-  addEventListener("resize", () => outbox.add("resize", { detail: `${innerWidth} x ${innerHeight}` }));
-  document.addEventListener("visibilitychange", () => outbox.add(document.hidden ? "hidden" : "visible"));
-  addEventListener("error", (event) => outbox.add("error", { detail: event.message.slice(0, 500) }));
-  setInterval(() => outbox.add(document.hidden ? "hidden" : "visible"), HEARTBEAT_MS);
+function watchWindow(outbox: Outbox, signal: AbortSignal): void {
+  const seen = () => outbox.add(document.hidden ? "hidden" : "visible");
+  addEventListener("focus", () => outbox.add("focus"), { signal });
+  addEventListener("blur", () => outbox.add("blur"), { signal });
+  addEventListener("resize", () => outbox.add("resize", { detail: `${innerWidth} x ${innerHeight}` }), { signal });
+  document.addEventListener("visibilitychange", seen, { signal });
+  addEventListener("error", (event) => outbox.add("error", { detail: event.message.slice(0, 500) }), { signal });
+  const timer = setInterval(seen, HEARTBEAT_MS);
+  signal.addEventListener("abort", () => clearInterval(timer));
 }
 
 const leave = document.getElementById("leave") as HTMLButtonElement;
 
-function offerToLeave(): void {
+function offerToLeave(lease: string): void {
   leave.textContent = texts.leave;
   leave.hidden = false;
   leave.addEventListener("click", async () => {
@@ -232,7 +261,7 @@ function offerToLeave(): void {
     const chosen = await choice;
     dialog.remove();
     if (chosen === "stay") return;
-    await post<Session>("/api/withdraw", { keep: chosen === "keep" });
+    await ask("/api/withdraw", { lease, keep: chosen === "keep" });
     location.reload(); // the server tells the end
   });
 }
@@ -243,7 +272,9 @@ function tell(message: string): void {
 
 function environment() {
   const agent = navigator.userAgent;
-  const browser = /(Firefox|Edg|OPR|Chrome|Safari)\/(\d+)/.exec(agent);
+  // The specific names first: each browser also names those that it descends from.
+  const browser = /(Firefox|Edg|OPR)\/(\d+)/.exec(agent) ?? /(Chrome)\/(\d+)/.exec(agent) ?? /Version\/(\d+).*(Safari)/.exec(agent);
+  const [family, major] = browser?.[2] === "Safari" ? [browser[2], browser[1]] : [browser?.[1], browser?.[2]];
   return {
     tz_offset_min: -new Date().getTimezoneOffset(),
     viewport_w_px: innerWidth,
@@ -251,9 +282,9 @@ function environment() {
     screen_w_px: screenSize().width,
     screen_h_px: screenSize().height,
     dpr: devicePixelRatio,
-    os_family: /Windows|Mac OS|Android|iPhone|iPad|Linux|CrOS/.exec(agent)?.[0] ?? "other",
-    browser_family: browser?.[1] ?? "other",
-    browser_major: browser ? Number(browser[2]) : 0,
+    os_family: (/Windows|Android|iPhone|iPad|CrOS/.exec(agent) ?? /Mac OS|Linux/.exec(agent))?.[0] ?? "other",
+    browser_family: family ?? "other",
+    browser_major: Number(major ?? 0),
   };
 }
 
@@ -264,8 +295,15 @@ async function hash(text: string): Promise<string> {
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-main().catch((error: unknown) => {
+/** Nothing can go on: say so at once, so that no answer is given in vain. */
+function fail(error: unknown): void {
   const inUse = error instanceof RequestError && error.told.reason === "in_use";
-  void screen(element, inUse ? texts.inUse : texts.failed, []);
+  leave.hidden = true;
+  // A new element: whatever was going on goes on out of sight.
+  const stage = document.createElement("main");
+  element.replaceWith(stage);
+  void screen(stage, inUse ? texts.inUse : texts.failed, []);
   if (!inUse) console.error(error);
-});
+}
+
+main().catch(fail);

@@ -1,21 +1,21 @@
 /** A mask: noise whose amplitude falls with frequency, a pure function of its seed. */
 export function drawMask(canvas: HTMLCanvasElement, seed: number): void {
-  const side = canvas.width;
+  const { width, height } = canvas;
   const context = canvas.getContext("2d")!;
   const random = generator(seed + 1);
-  const sum = new Float32Array(side * side * 3);
+  const sum = new Float32Array(width * height * 3);
   // Value noise at octaves: blocks of 1, 2, 4, ... pixels, each as strong as it is large.
-  for (let size = 1; size <= side / 4; size *= 2) {
-    const blocks = Math.ceil(side / size);
-    const values = Float32Array.from({ length: blocks * blocks * 3 }, () => random() - 0.5);
-    for (let y = 0; y < side; y++)
-      for (let x = 0; x < side; x++)
+  for (let size = 1; size <= Math.max(width, height) / 4; size *= 2) {
+    const [across, down] = [Math.ceil(width / size), Math.ceil(height / size)];
+    const values = Float32Array.from({ length: across * down * 3 }, () => random() - 0.5);
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++)
         for (let c = 0; c < 3; c++)
-          sum[(y * side + x) * 3 + c]! += values[(Math.floor(y / size) * blocks + Math.floor(x / size)) * 3 + c]! * size ** 0.5;
+          sum[(y * width + x) * 3 + c]! += values[(Math.floor(y / size) * across + Math.floor(x / size)) * 3 + c]! * size ** 0.5;
   }
   const scale = 55 / Math.sqrt(sum.reduce((total, value) => total + value * value, 0) / sum.length);
-  const image = context.createImageData(side, side);
-  for (let i = 0; i < side * side; i++) {
+  const image = context.createImageData(width, height);
+  for (let i = 0; i < width * height; i++) {
     for (let c = 0; c < 3; c++) image.data[4 * i + c] = 128 + sum[3 * i + c]! * scale;
     image.data[4 * i + 3] = 255;
   }

@@ -17,11 +17,13 @@ export class RequestError extends Error {
 }
 
 const MOST = 128;
+const MOST_BYTES = 48_000;
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30_000;
+const KEY = "outbox-";
 
-/** Ask the server. Throws RequestError for what it refuses, TypeError without a connection. */
-export async function post<T>(path: string, message: unknown): Promise<T> {
+/** Ask the server once. Throws RequestError for what it refuses, TypeError or DOMException without a connection. */
+async function postOnce<T>(path: string, message: unknown): Promise<T> {
   const response = await fetch(path, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -32,6 +34,29 @@ export async function post<T>(path: string, message: unknown): Promise<T> {
   if (!response.ok) throw new RequestError(response.status, told);
   return told as T;
 }
+
+/** Whether the same may come through later. */
+export const isPassing = (error: unknown): boolean =>
+  !(error instanceof RequestError) || error.status >= 500 || error.status === 429;
+
+/** Try until it comes through; `onConnection` is told of each attempt. Throws what no later attempt would mend. */
+export async function persist<T>(attempt: () => Promise<T>, onConnection: (connected: boolean) => void): Promise<T> {
+  for (let wait = FIRST_WAIT_MS; ; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
+    try {
+      const found = await attempt();
+      onConnection(true);
+      return found;
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      onConnection(false);
+      await pause(wait * (0.75 + Math.random() / 2));
+    }
+  }
+}
+
+/** Ask the server until it answers. Throws RequestError for what it refuses. */
+export const post = <T>(path: string, message: unknown, onConnection: (connected: boolean) => void): Promise<T> =>
+  persist(() => postOnce<T>(path, message), onConnection);
 
 /** Wait, but not once the connection is back. */
 function pause(ms: number): Promise<void> {
@@ -46,28 +71,35 @@ function pause(ms: number): Promise<void> {
   });
 }
 
+type Kept = Record<string, unknown> & { seq: number };
+
 export class Outbox {
-  private waiting: Record<string, unknown>[];
+  private waiting: Kept[] = [];
   private sending: Promise<void> | null = null;
+  private closed = false;
   state = "running";
   readonly feedback: Record<string, string> = {};
-  /** Told whether the last attempt to send came through. */
-  onConnection: (connected: boolean) => void = () => {};
 
+  /** onFatal: the server refuses what no later attempt would mend. */
   constructor(
     readonly lease: string,
     private seq: number,
-  ) {
-    this.waiting = Outbox.left(lease);
-    this.seq = Math.max(seq, ...this.waiting.map((event) => event["seq"] as number));
-  }
+    private onConnection: (connected: boolean) => void,
+    private onFatal: (error: unknown) => void,
+  ) {}
 
-  /** What a tab with this lease had not sent. */
-  static left(lease: string): Record<string, unknown>[] {
-    try {
-      return JSON.parse(localStorage.getItem(`outbox-${lease}`) ?? "[]");
-    } catch {
-      return [];
+  /** Send what tabs of this browser that are gone had not sent, each under its own lease, as far as the server still
+   * takes it. */
+  static async sendLeft(onConnection: (connected: boolean) => void): Promise<void> {
+    for (const key of Object.keys(localStorage).filter((name) => name.startsWith(KEY))) {
+      const left = new Outbox(key.slice(KEY.length), 0, onConnection, () => {});
+      left.waiting = JSON.parse(localStorage.getItem(key) ?? "[]");
+      try {
+        await left.flush();
+      } catch {
+        // The session is in another tab's hands, or over.
+      }
+      localStorage.removeItem(key);
     }
   }
 
@@ -81,10 +113,12 @@ export class Outbox {
 
   /** Take down that something happened; it is sent as soon as can be. */
   add(type: string, more: Record<string, unknown> = {}): void {
+    if (this.closed) return;
     this.seq += 1;
-    this.waiting.push({ seq: this.seq, type, t_ms: Math.round(performance.now() * 10) / 10, ...more });
+    const t_ms = Math.min(86_400_000, Math.round(performance.now() * 10) / 10);
+    this.waiting.push({ seq: this.seq, type, t_ms, ...more });
     this.keep();
-    void this.flush();
+    this.flush().catch(this.onFatal);
   }
 
   /** Resolves once the server has all. */
@@ -95,32 +129,36 @@ export class Outbox {
     }
   }
 
+  /** Take down nothing more. */
+  close(): void {
+    this.closed = true;
+  }
+
   private async send(): Promise<void> {
-    for (let wait = FIRST_WAIT_MS; ; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
-      try {
-        const told = await post<Told>("/api/events", { lease: this.lease, events: this.waiting.slice(0, MOST) });
-        this.onConnection(true);
-        this.state = told.state;
-        Object.assign(this.feedback, told.feedback);
-        // What the server refuses it will refuse again; the session's state tells what is to be done.
-        const done = told.refused ? Infinity : told.ack;
-        this.waiting = this.waiting.filter((event) => (event["seq"] as number) > done);
-        if (told.refused) this.seq = told.ack;
-        this.keep();
-        return;
-      } catch (error) {
-        if (error instanceof RequestError && error.status < 500 && error.status !== 429) throw error;
-        this.onConnection(false);
-        await pause(wait * (0.75 + Math.random() / 2));
-      }
+    const events: Kept[] = [];
+    for (let bytes = 0; events.length < Math.min(MOST, this.waiting.length); ) {
+      const next = this.waiting[events.length]!;
+      bytes += JSON.stringify(next).length;
+      if (events.length && bytes > MOST_BYTES) break;
+      events.push(next);
     }
+    const told = await post<Told>("/api/events", { lease: this.lease, events }, this.onConnection);
+    this.state = told.state;
+    Object.assign(this.feedback, told.feedback);
+    if (told.refused) throw new Error(told.refused.reason);
+    this.waiting = this.waiting.filter((event) => event.seq > told.ack);
+    if (told.state !== "running") {
+      // Of a session that has ended nothing more is kept.
+      this.waiting = [];
+      this.close();
+    }
+    this.keep();
   }
 
   private keep(): void {
     try {
-      const key = `outbox-${this.lease}`;
-      if (this.waiting.length) localStorage.setItem(key, JSON.stringify(this.waiting));
-      else localStorage.removeItem(key);
+      if (this.waiting.length) localStorage.setItem(KEY + this.lease, JSON.stringify(this.waiting));
+      else localStorage.removeItem(KEY + this.lease);
     } catch {
       // Without storage, what is not sent is lost when the page is closed; it is still sent from memory.
     }

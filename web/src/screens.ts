@@ -8,7 +8,7 @@ export function screen(
   paragraphs: readonly string[],
   buttons: Record<string, string> = {},
 ): Promise<string> {
-  document.body.classList.remove("trials");
+  if (!(element instanceof HTMLDialogElement)) document.body.classList.remove("trials");
   const box = document.createElement("section");
   box.className = "screen";
   const heading = document.createElement("h1");

@@ -25,11 +25,14 @@ const info = {
     stimulus_ms: { type: ParameterType.FLOAT },
     hidden_ms: { type: ParameterType.FLOAT },
     timing_ok: { type: ParameterType.BOOL },
+    output_latency_ms: { type: ParameterType.FLOAT },
+    media_ok: { type: ParameterType.BOOL, default: true },
   },
 } as const;
 
 const AHEAD_S = 0.1;
 const LATE_MS = 50;
+const STUCK_MS = 5000;
 
 let card: AudioContext | undefined;
 
@@ -51,6 +54,7 @@ export class SoundTrial implements JsPsychPlugin<typeof info> {
     document.addEventListener("visibilitychange", watch);
     const sound = trial.sound as AudioBuffer;
     const { begin, end } = await play(card, sound, trial.on_shown as () => void);
+    if (end === null) return this.jsPsych.finishTrial({ response: null, media_ok: false });
     document.removeEventListener("visibilitychange", watch);
     const names = trial.names as string[];
     const values = trial.values as string[];
@@ -63,6 +67,7 @@ export class SoundTrial implements JsPsychPlugin<typeof info> {
       timed_out: given.response === null,
       rt_ms: round(given.at - begin),
       stimulus_ms: round(lasted),
+      output_latency_ms: round(1000 * (card.outputLatency || 0)),
       hidden_ms: hidden ? round(lasted) : 0,
       timing_ok: !hidden && Math.abs(lasted - 1000 * sound.duration) <= LATE_MS,
     });
@@ -73,17 +78,22 @@ export class SoundTrial implements JsPsychPlugin<typeof info> {
 const sameAs = (values: string[], names: string[]): string[] =>
   names.every((name, i) => name === values[i]) ? values : names;
 
-/** Play a sound; when it began and ended, ms of the page's clock. */
-function play(card: AudioContext, sound: AudioBuffer, onShown: () => void): Promise<{ begin: number; end: number }> {
+/** Play a sound; when it began and ended, ms of the page's clock; end null where the sound card stopped meanwhile. */
+function play(
+  card: AudioContext,
+  sound: AudioBuffer,
+  onShown: () => void,
+): Promise<{ begin: number; end: number | null }> {
   const source = card.createBufferSource();
   source.buffer = sound;
   source.connect(card.destination);
   source.start(card.currentTime + AHEAD_S);
   const begin = performance.now() + 1000 * AHEAD_S;
   onShown();
-  return new Promise((resolve) =>
-    source.addEventListener("ended", () => resolve({ begin, end: performance.now() }), { once: true }),
-  );
+  return new Promise((resolve) => {
+    source.addEventListener("ended", () => resolve({ begin, end: performance.now() }), { once: true });
+    setTimeout(() => resolve({ begin, end: null }), 1000 * sound.duration + STUCK_MS);
+  });
 }
 
 /** Let the participant type one of the words, whatever its case. */

@@ -57,7 +57,8 @@ class ExperimentConfig(_Part):
     """An experiment in which people name the metamers of a run.
 
     task: `image` and `sound` are named with one of `labels`, a `word` is typed from them. main_trials: None for as many
-    as there are references, at most 400. natural_share: of the main trials; None for that of each other condition.
+    as there are references, at most 400. retention_days: how old sessions may be before `purge` deletes them.
+    natural_share: of the main trials; None for that of each other condition.
     missing: what takes the place of a (reference, condition) without a verified metamer: `refuse` makes no experiment,
     `substitute_natural` shows the reference and says so in the data, `skip` leaves the trial out. unanswered: what
     becomes of a trial that was shown and not answered. demographics: whether age and gender are asked for, which need
@@ -84,7 +85,6 @@ class ExperimentConfig(_Part):
     demographics: bool = False
     return_url: Annotated[str, Field(pattern=r"^https://.*\{code\}")] | None = None
     abandon_after_minutes: Annotated[int, Field(ge=1)] = 60
-    resume_window_minutes: Annotated[int, Field(ge=1)] = 30
     retention_days: Annotated[int, Field(ge=1)] | None = None
     seed: Count = 0
 
@@ -98,6 +98,8 @@ class ExperimentConfig(_Part):
     def _labels_differ(self) -> Self:
         if len(set(self.labels)) < len(self.labels):
             raise ValueError("a label is there twice; give each once")
+        if self.task == "word" and len({label.casefold() for label in self.labels}) < len(self.labels):
+            raise ValueError("two labels differ only in case, which nobody can type; give one")
         if self.task != "word" and len(self.labels) > 64:
             raise ValueError(f"{len(self.labels)} labels: at most 64 can be chosen from; use the task word")
         return self

@@ -1,8 +1,9 @@
 """Where an experiment's data are kept: its tables, and one writer that commits in groups."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,6 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     create_engine,
     event,
     insert,
@@ -62,8 +64,8 @@ of the last event that is kept: there is no gap before it."""
 IDENTITY = Table(
     *("identity", METADATA),
     _of_session(),
-    *(Column("source", String(16)), Column("external_id", Text, index=True), Column("study_ref", Text)),
-    Column("session_ref", Text),
+    *(Column("source", String(16)), Column("external_id", Text), Column("study_ref", Text)),
+    *(Column("session_ref", Text), UniqueConstraint("source", "external_id")),
 )
 """Who a participant is, apart from the data."""
 CONSENT = Table(
@@ -84,10 +86,11 @@ TRIAL = Table(
     Column("trial_no", Integer, primary_key=True),
     *(Column("block", Integer), Column("phase", String(16)), Column("stimulus_id", String(16))),
     *(Column("reference", Text), Column("condition", Text), Column("label", Text), Column("substituted", Boolean)),
-    *(Column("media", String(32), index=True, unique=True), Column("mask_seed", Integer)),
+    *(Column("assigned", Text), Column("media", String(32), index=True, unique=True), Column("mask_seed", Integer)),
     *(Column("state", String(16)), Column("attempts", Integer)),
 )
-"""Written whole before the first trial. `state` is waiting, shown, answered or interrupted; `attempts` counts how often
+"""Written whole before the first trial. `assigned` is the condition that was to be shown, `condition` that which is.
+`state` is waiting, shown, answered or interrupted; `attempts` counts how often
 it was shown."""
 RESPONSE = Table(
     *("response", METADATA),
@@ -96,6 +99,7 @@ RESPONSE = Table(
     Column("attempt", Integer, primary_key=True),
     *(Column("response", Text), Column("response_raw", Text), Column("correct", Boolean), Column("timed_out", Boolean)),
     *(Column(name, Float) for name in ("rt_ms", "fixation_ms", "stimulus_ms", "mask_ms", "hidden_ms", "refresh_hz")),
+    Column("output_latency_ms", Float),
     *(Column("dropped_frames", Integer), Column("timing_ok", Boolean), Column("media_ok", Boolean)),
     *(Column("received_at", String(32)), Column("seq", Integer)),
 )
@@ -175,7 +179,7 @@ def connect(where: str) -> Engine:
         raise MetamersError(f"database '{where.split('@')[-1]}': {told}") from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _durable)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -208,7 +212,7 @@ class Writer:
                     last = True
                     break
                 group.append(job)
-            self._commit(group)
+            self._commit([(job, future) for job, future in group if future.set_running_or_notify_cancel()])
             if last:
                 return
 
@@ -224,13 +228,25 @@ class Writer:
                         raise
                     except Exception as error:
                         future.set_exception(error)
-        except SQLAlchemyError as error:
+        except Exception as error:  # whoever waits is told, and the thread goes on
             for _, future in group:
                 if not future.done():
                     future.set_exception(error)
         else:
             for future, result in done:
                 future.set_result(result)
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads, and holds nobody up."""
+    with engine.connect().execution_options(reading=True) as connection, connection.begin():
+        yield connection
+
+
+def _begin(connection: Connection) -> None:
+    reads = connection.get_execution_options().get("reading")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _durable(connection: Any, _: object) -> None:

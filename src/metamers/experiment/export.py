@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from metamers.errors import MetamersError
-from metamers.experiment.database import ANSWER, CHECK, EVENT, IDENTITY, RESPONSE, SESSION, TRIAL
+from metamers.experiment.database import ANSWER, CHECK, EVENT, IDENTITY, RESPONSE, SESSION, TRIAL, reading
 from metamers.experiment.messages import Environment
 from metamers.experiment.opened import Opened
+from metamers.experiment.trials import Design
 from metamers.store import sha256, write_json, write_whole
 
 Row = dict[str, Any]
@@ -29,6 +30,7 @@ TRIALS = {
     "stage": "stage at which it is a metamer",
     "reference": "the natural stimulus",
     "label": "right answer",
+    "assigned": "condition that was to be shown",
     "substituted": "1 where the reference took the place of a missing metamer",
     "response": "label that was chosen; empty without an answer",
     "response_raw": "what was typed or clicked",
@@ -38,6 +40,7 @@ TRIALS = {
     "fixation_ms": "measured duration, ms",
     "stimulus_ms": "measured duration, ms",
     "mask_ms": "measured duration, ms",
+    "output_latency_ms": "delay of the sound card as the browser reports it, not in rt_ms, ms",
     "refresh_hz": "frames a second of the screen, as measured",
     "dropped_frames": "frames that were late during the trial",
     "hidden_ms": "for how long the page was hidden during the trial, ms",
@@ -48,7 +51,8 @@ TRIALS = {
     "received_at": "when the server had it, UTC",
     "included": "1 in responses.csv, 0 not; exclusions.csv tells why",
 }
-SESSIONS = ("participant", "mode", "state", "list_number", "created_at", "consented_at", "finished_at", "n_resumes")
+SESSIONS = ("participant", "mode", "state", "list_number", "outcome_code", "n_resumes")
+TIMES = ("created_at", "consented_at", "finished_at")
 CHECKS = ("participant", "name", "score", "n", "threshold", "passed")
 MODEL_VS_HUMAN = ("subj", "session", "trial", "rt", "object_response", "category", "condition", "imagename")
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
@@ -66,10 +70,10 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
     """
     if out.exists() and any(out.iterdir()):
         raise MetamersError(f"{out}: is not empty; choose a new or empty --out")
-    sessions, trials, checks = collect(opened, modes)
-    if not sessions:
-        raise MetamersError(f"{opened.folder}: nobody has taken part yet; `metamers experiment serve` lets them")
-    with opened.engine.begin() as db:
+    with reading(opened.engine) as db:
+        sessions, trials, checks = collect(db, opened.design, modes)
+        if not sessions:
+            raise MetamersError(f"{opened.folder}: nobody has taken part yet; `metamers experiment serve` lets them")
         forms = _joined(db, ANSWER, sessions)
         events = _events(db, sessions)
         who = _joined(db, IDENTITY, sessions) if identities else []
@@ -81,8 +85,8 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
     environment = list(Environment.model_fields)
     tables = {
         "trials.csv": _csv(list(TRIALS), trials),
-        "responses.csv": _csv(["participant", "cell", "label", "response", "rt_ms"], _included(trials)),
-        "sessions.csv": _csv([*SESSIONS, *environment], [{**(s["environment"] or {}), **s} for s in sessions]),
+        "responses.csv": _csv(["participant", "cell", "label", "response", "rt_ms"], _included(trials), safe=False),
+        "sessions.csv": _csv([*SESSIONS, *TIMES, *environment], [{**(s["environment"] or {}), **s} for s in sessions]),
         "checks.csv": _csv(CHECKS, checks),
         "answers.csv": _csv(("participant", "form", "item", "value"), forms),
         "exclusions.csv": _csv(("participant", "rule", "value", "threshold"), reasons),
@@ -100,42 +104,49 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
     return {"sessions": len(sessions), "included": len(sessions) - len(excluded), "trials": len(trials)}
 
 
-def collect(opened: Opened, modes: Sequence[str] | None = None) -> tuple[list[Row], list[Row], list[Row]]:
+def collect(db: Connection, design: Design, modes: Sequence[str] | None) -> tuple[list[Row], list[Row], list[Row]]:
     """The sessions of some modes (None as in `export`), their trials with the last answer to each, and their gates."""
-    with opened.engine.begin() as db:
-        sessions = _sessions(db, modes)
-        trials = [row for session in sessions for row in _trials(db, opened, session)]
-        return sessions, trials, _joined(db, CHECK, sessions)
+    sessions = _sessions(db, modes)
+    trials = [row for session in sessions for row in _trials(db, design, session)]
+    return sessions, trials, _joined(db, CHECK, sessions)
 
 
 def exclusions(opened: Opened, sessions: Sequence[Row], trials: Sequence[Row], checks: Sequence[Row]) -> list[Row]:
     """Who does not count and why: who did not finish, failed a gate, or named too few of the catch trials."""
-    catch, reasons = opened.design.config.catch, []
+    catch, reasons = opened.design.config.catch, list[Row]()
+    catches: dict[str, list[bool]] = {}
+    for trial in trials:
+        if trial["phase"] == "catch" and trial["correct"] is not None:
+            catches.setdefault(trial["participant"], []).append(trial["correct"])
+    checks_of: dict[str, list[Row]] = {}
+    for check in checks:
+        checks_of.setdefault(check["participant"], []).append(check)
     for session in sessions:
         name = session["participant"]
         if session["state"] != "finished":
             reasons.append({"participant": name, "rule": "finished", "value": session["state"], "threshold": ""})
-        for check in checks:
-            if check["participant"] == name and not check["passed"]:
+        for check in checks_of.get(name, []):
+            if not check["passed"]:
                 told = {"value": check["score"], "threshold": check["threshold"]}
                 reasons.append({"participant": name, "rule": check["name"], **told})
-        right = sum(bool(t["correct"]) for t in trials if t["participant"] == name and t["phase"] == "catch")
-        if session["state"] == "finished" and right < catch.must:
-            reasons.append({"participant": name, "rule": "catch", "value": right, "threshold": catch.must})
+        scored = catches.get(name, [])
+        # Only wrong answers count against a participant, not files that could not be shown.
+        if session["state"] == "finished" and len(scored) - sum(scored) > catch.trials - catch.must:
+            reasons.append({"participant": name, "rule": "catch", "value": sum(scored), "threshold": catch.must})
     return reasons
 
 
 def _sessions(db: Connection, modes: Sequence[str] | None) -> list[Row]:
     rows = [dict(row) for row in db.execute(select(SESSION).order_by(SESSION.c.created_at)).mappings()]
-    rows = [row for row in rows if row["state"] != "withdrawn" or row["list_number"] is not None]
-    for i, row in enumerate(rows, 1):
+    for i, row in enumerate(rows, 1):  # those who are gone keep their number, so that nobody else's ever changes
         row["participant"] = f"p{i:04d}"
+    rows = [row for row in rows if row["state"] != "withdrawn" or row["list_number"] is not None]
     if modes is None:
         modes = [m for m in ("live", "lab") if any(r["mode"] == m for r in rows)] or ["pilot", "simulated"]
     return [row for row in rows if row["mode"] in modes]
 
 
-def _trials(db: Connection, opened: Opened, session: Row) -> list[Row]:
+def _trials(db: Connection, design: Design, session: Row) -> list[Row]:
     """A row for each trial of a session: the last answer to it, if there is one."""
     of = TRIAL.c.session_id == session["session_id"]
     answers = {
@@ -146,7 +157,7 @@ def _trials(db: Connection, opened: Opened, session: Row) -> list[Row]:
     }
     rows = []
     for trial in db.execute(select(TRIAL).where(of).order_by(TRIAL.c.trial_no)).mappings():
-        stimulus = opened.design.by_id[trial["stimulus_id"]]
+        stimulus = design.by_id[trial["stimulus_id"]]
         rows.append(
             dict.fromkeys(TRIALS)
             | {"participant": session["participant"], "mode": session["mode"], "trial": trial["trial_no"]}
@@ -180,21 +191,23 @@ def _model_vs_human(trials: Iterable[Row]) -> dict[str, str]:
         told = {"subj": row["participant"], "session": 1, "trial": row["trial"], "rt": rt}
         told |= {"object_response": row["response"] or "na", "category": row["label"], "condition": row["condition"]}
         by_participant.setdefault(row["participant"], []).append({**told, "imagename": row["cell"]})
-    return {name: _csv(MODEL_VS_HUMAN, rows) for name, rows in by_participant.items()}
+    return {name: _csv(MODEL_VS_HUMAN, rows, safe=False) for name, rows in by_participant.items()}
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, safe: bool = True) -> str:
+    """safe: for spreadsheets, too; what only programs read keeps names as they are."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    writer.writerows([_cell(row.get(column), safe=safe) for column in columns] for row in rows)
     return text.getvalue()
 
 
-def _cell(value: Any) -> Any:
-    """A value as a cell. Text that a spreadsheet would take for a formula begins with an apostrophe."""
+def _cell(value: Any, *, safe: bool = True) -> Any:
+    """A value as a cell. Where it is to be safe, text that a spreadsheet would take for a formula begins with an
+    apostrophe."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return int(value)
-    return f"'{value}" if isinstance(value, str) and value.startswith(_DANGEROUS) else value
+    return f"'{value}" if safe and isinstance(value, str) and value.startswith(_DANGEROUS) else value

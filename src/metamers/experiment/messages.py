@@ -11,6 +11,9 @@ Duration = Annotated[float, Field(ge=0, le=86_400_000, allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=200, pattern=_NO_NUL)]
 LongText = Annotated[str, Field(max_length=2000, pattern=_NO_NUL)]
 
+Lease = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+"""Of a browser tab."""
+
 MOST_EVENTS, MOST_BYTES = 256, 64 * 1024
 
 
@@ -69,6 +72,7 @@ class Answer(_Message):
     stimulus_ms: Duration | None = None
     mask_ms: Duration | None = None
     hidden_ms: Duration | None = None
+    output_latency_ms: Duration | None = None
     refresh_hz: Annotated[float, Field(gt=0, le=1000)] | None = None
     dropped_frames: Annotated[int, Field(ge=0, le=100_000)] | None = None
     timing_ok: bool | None = None
@@ -92,17 +96,19 @@ class Event(_Message):
 class Events(_Message):
     """Events in the order of their numbers, from one tab."""
 
-    lease: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    lease: Lease
     events: Annotated[list[Event], Field(min_length=1, max_length=MOST_EVENTS)]
 
 
 class Finish(_Message):
     """To finish: the number of the last event that was sent."""
 
+    lease: Lease
     last_seq: Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 class Withdraw(_Message):
     """To leave for good; keep: whether the data may be kept."""
 
+    lease: Lease
     keep: bool

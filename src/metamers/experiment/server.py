@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from metamers.experiment.database import Writer
 from metamers.experiment.messages import MOST_BYTES, Begin, Consent, Environment, Events, Finish, Withdraw
@@ -64,7 +65,7 @@ class Limiter:
         now = time.monotonic()
         left, then = self._left.pop(who, (BURST, now))
         left = min(BURST, left + (now - then) * PER_SECOND)
-        self._left[who] = (max(0.0, left - 1), now)
+        self._left[who] = (left - 1 if left >= 1 else left, now)
         if len(self._left) > self.most:
             self._left.popitem(last=False)
         return left >= 1
@@ -80,10 +81,10 @@ class Desk:
     limiter: Limiter = field(default_factory=Limiter)
     _media: "OrderedDict[tuple[str, str], str]" = field(default_factory=OrderedDict)
 
-    async def do(self, request: Request, job: Callable[[Connection, str], T]) -> T:
+    async def do(self, request: Request, job: Callable[[Connection, str], T], *, limited: bool = True) -> T:
         """Do a job for the session that the cookie names. Raises RefusedError for an unknown one, and one too fast."""
         session_id, _, token = request.cookies.get(COOKIE, "").partition(".")
-        if not self.limiter.allows(session_id):
+        if limited and session_id and not self.limiter.allows(session_id):
             raise RefusedError(429, reason="too_fast")
 
         def checked(db: Connection) -> T:
@@ -98,7 +99,9 @@ class Desk:
         """The stimulus behind an address of the session, remembered, as each is asked for again and again."""
         key = request.cookies.get(COOKIE, ""), media
         if key not in self._media:
-            found = await self.do(request, lambda db, session_id: self.sessions.media(db, session_id, media))
+            found = await self.do(
+                request, lambda db, session_id: self.sessions.media(db, session_id, media), limited=False
+            )
             if found is None:
                 raise RefusedError(404, reason="unknown")
             self._media[key] = found
@@ -129,8 +132,6 @@ def _add_session_routes(app: FastAPI, desk: Desk, secure: bool) -> None:
     @app.post("/api/sessions")
     async def begin(request: Request) -> Response:
         message = await _read(request, Begin)
-        if not desk.limiter.allows("begin"):
-            raise RefusedError(429, reason="too_fast")
         made = await asyncio.wrap_future(desk.writer.submit(lambda db: sessions.begin(db, message)))
         response = JSONResponse({"begun": True}, status_code=201)
         value = f"{made['session']}.{made['token']}"
@@ -142,7 +143,7 @@ def _add_session_routes(app: FastAPI, desk: Desk, secure: bool) -> None:
         message = await _read(request, Open)
         config = sessions.design.config
         told = await desk.do(request, lambda db, s: sessions.open(db, s, message.lease, message.environment))
-        shown = {"task": config.task, "labels": list(config.labels), "times": config.times.model_dump()}
+        shown: Row = {"task": config.task, "labels": list(config.labels), "times": config.times.model_dump()}
         shown["demographics"] = config.demographics
         return {**told, "experiment": shown}
 
@@ -159,12 +160,12 @@ def _add_session_routes(app: FastAPI, desk: Desk, secure: bool) -> None:
     @app.post("/api/finish")
     async def finish(request: Request) -> Row:
         message = await _read(request, Finish)
-        return await desk.do(request, lambda db, s: sessions.finish(db, s, message.last_seq))
+        return await desk.do(request, lambda db, s: sessions.finish(db, s, message.lease, message.last_seq))
 
     @app.post("/api/withdraw")
     async def withdraw(request: Request) -> Row:
         message = await _read(request, Withdraw)
-        return await desk.do(request, lambda db, s: sessions.withdraw(db, s, message.keep))
+        return await desk.do(request, lambda db, s: sessions.withdraw(db, s, message.lease, message.keep))
 
 
 def _add_files(app: FastAPI, desk: Desk) -> None:
@@ -174,7 +175,10 @@ def _add_files(app: FastAPI, desk: Desk) -> None:
     @app.get("/media/{media}")
     async def media(request: Request, media: str) -> Response:
         stimulus = desk.sessions.design.by_id[await desk.stimulus(request, media)]
-        return FileResponse(desk.folder / stimulus.file, headers={"Cache-Control": "private, max-age=86400"})
+        # Without the file's time, which would tell in what order files were made.
+        content = await asyncio.to_thread((desk.folder / stimulus.file).read_bytes)
+        kind = "image/png" if stimulus.file.endswith(".png") else "audio/wav"
+        return Response(content, media_type=kind, headers={"Cache-Control": "private, max-age=86400"})
 
 
 def _sends(path: Path) -> Callable[[], Awaitable[Response]]:
@@ -216,6 +220,12 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RefusedError)
     async def refused(_: Request, error: RefusedError) -> Response:
         return JSONResponse(error.told, status_code=error.status)
+
+    @app.exception_handler(IntegrityError)
+    @app.exception_handler(DataError)
+    async def wrong(_: Request, error: SQLAlchemyError) -> Response:
+        logging.getLogger("uvicorn.error").error("%s", error)
+        return JSONResponse({"reason": "failed"}, status_code=500)
 
     @app.exception_handler(SQLAlchemyError)
     async def broken(_: Request, __: SQLAlchemyError) -> Response:

@@ -1,6 +1,5 @@
 """An experiment on its way to browsers: writer and server together."""
 
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from metamers.errors import MetamersError
 from metamers.experiment.database import Writer
 from metamers.experiment.opened import Opened
 from metamers.experiment.sessions import Sessions
+from metamers.store import write_whole
 
 if TYPE_CHECKING:
     import uvicorn
@@ -23,9 +23,11 @@ def admin_token(folder: Path) -> tuple[Path, str]:
     """The researchers' token of an experiment and the file, for the owner's eyes only, that holds it; made once."""
     path = folder / "admin-token"
     if not path.is_file():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(token_urlsafe(24))
-    return path, path.read_text().strip()
+        write_whole(path, token_urlsafe(24).encode(), mode=0o600)
+    token = path.read_text().strip()
+    if len(token) < 16:
+        raise MetamersError(f"{path}: holds no token of 16 letters or more; delete it, and a new one is made")
+    return path, token
 
 
 def bound(host: str, port: int, public_url: str | None) -> socket.socket:

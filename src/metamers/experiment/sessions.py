@@ -29,6 +29,7 @@ from metamers.experiment.trials import Design
 
 Row = dict[str, Any]
 
+_LAST = 1_000_000
 LEASE_S = 40
 """A tab that was silent for so long may be replaced by another."""
 ENDED = ("declined", "screened_out", "finished", "withdrawn", "expired")
@@ -52,13 +53,17 @@ class Sessions:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def begin(self, db: Connection, message: Begin, mode: str | None = None) -> Row:
-        """A new session, or that of the same participant: its id and token, which is kept as a hash only."""
+        """A new session, or that of the same participant: its id and token, which is kept as a hash only.
+
+        Raises RefusedError where that is open in a browser.
+        """
         token, recruited = token_urlsafe(24), message.recruited
         if recruited.external_id is not None:
             known = select(IDENTITY.c.session_id).where(
                 IDENTITY.c.source == recruited.source, IDENTITY.c.external_id == recruited.external_id
             )
             if (session_id := db.execute(known).scalar()) is not None:
+                self._require_silent(self.row(db, session_id), None)
                 db.execute(_of(SESSION, update(SESSION), session_id).values(token_hash=hashed(token)))
                 return {"session": session_id, "token": token}
         session_id = token_hex(16)
@@ -88,7 +93,7 @@ class Sessions:
             db.execute(frozen)
         number = self.design.list_for(self._lists_in_use(db, session["mode"]))
         db.execute(insert(TRIAL), self.design.rows(session_id, number))
-        changed = {"state": "running", "list_number": number, "consented_at": self._now()}
+        changed = {"state": "running", "list_number": number, "consented_at": self._now(), "last_seen_at": self._now()}
         db.execute(_of(SESSION, update(SESSION), session_id).values(**changed))
         return self.describe(db, session_id)
 
@@ -98,14 +103,10 @@ class Sessions:
         Raises RefusedError where another tab has the session, and for one that was given up.
         """
         session = self.row(db, session_id)
-        silent = self.clock() - datetime.fromisoformat(session["last_seen_at"])
-        config = self.design.config
-        if session["state"] in ("created", "running") and silent > timedelta(minutes=config.abandon_after_minutes):
-            self._end(db, session_id, "expired")
+        if session["state"] in ENDED or self._given_up(db, session):
             return self.describe(db, session_id)
+        self._require_silent(session, lease)
         held = session["lease"]
-        if held is not None and held != lease and silent < timedelta(seconds=LEASE_S):
-            raise RefusedError(409, reason="in_use", seconds=LEASE_S)
         changed: Row = {"last_seen_at": self._now(), "lease": token_hex(16)}
         if held is not None and session["state"] == "running":
             changed["n_resumes"] = session["n_resumes"] + 1
@@ -113,8 +114,7 @@ class Sessions:
         if environment is not None:
             changed["environment"] = environment.model_dump()
         db.execute(_of(SESSION, update(SESSION), session_id).values(**changed))
-        late = held is not None and silent > timedelta(minutes=config.resume_window_minutes)
-        return {**self.describe(db, session_id), "lease": changed["lease"], "late": late}
+        return {**self.describe(db, session_id), "lease": changed["lease"]}
 
     def take(self, db: Connection, session_id: str, lease: str, events: Sequence[Event]) -> Row:
         """Keep events: `ack` is the number of the last that is kept without a gap. `refused` tells of one that the
@@ -124,8 +124,10 @@ class Sessions:
         Raises RefusedError where another tab has the session.
         """
         session = self.row(db, session_id)
-        if session["lease"] != lease:
-            raise RefusedError(409, reason="in_use")
+        if session["state"] in ENDED or self._given_up(db, session):
+            state = self.row(db, session_id)["state"]  # nothing more is kept
+            return {"ack": max(event.seq for event in events), "state": state, "feedback": {}, "conflicts": []}
+        self._require_lease(session, lease)
         last, told = session["last_seq"], Row(conflicts=[])
         for event in events:
             payload = event.model_dump(exclude_none=True)
@@ -150,12 +152,15 @@ class Sessions:
         state = db.execute(_of(SESSION, select(SESSION.c.state), session_id)).scalar()
         return {"ack": last, "state": state, "feedback": self._feedback(db, session_id, answered), **told}
 
-    def finish(self, db: Connection, session_id: str, last_seq: int) -> Row:
+    def finish(self, db: Connection, session_id: str, lease: str, last_seq: int) -> Row:
         """End the session, once all is there; its code. Again, the same.
 
         Raises RefusedError with what is missing: events after `ack`, or the number of trials that are left.
         """
         session = self.row(db, session_id)
+        if session["state"] in ENDED:
+            return self.describe(db, session_id)
+        self._require_lease(session, lease)
         if last_seq > session["last_seq"]:
             raise RefusedError(409, reason="missing", ack=session["last_seq"])
         if session["state"] == "running":
@@ -164,19 +169,17 @@ class Sessions:
             if left := db.execute(waiting).scalar_one():
                 raise RefusedError(409, reason="trials_left", trials_left=left)
             self._end(db, session_id, "finished")
-        elif session["state"] not in ENDED:
-            raise RefusedError(409, reason="not_begun")
-        return self.describe(db, session_id)
-
-    def withdraw(self, db: Connection, session_id: str, keep: bool) -> Row:
-        """End the session for good; without `keep`, delete all of it but that there was one."""
-        if self.row(db, session_id)["state"] == "withdrawn":
             return self.describe(db, session_id)
-        self._end(db, session_id, "withdrawn")
+        raise RefusedError(409, reason="not_begun")
+
+    def withdraw(self, db: Connection, session_id: str, lease: str, keep: bool) -> Row:
+        """End the session for good; without `keep`, delete all of it but that there was one."""
+        session = self.row(db, session_id)
+        self._require_lease(session, lease)
+        if session["state"] != "withdrawn":
+            self._end(db, session_id, "withdrawn")
         if not keep:
-            for table in (RESPONSE, EVENT, ANSWER, CHECK, CONFLICT, IDENTITY, TRIAL):
-                db.execute(_of(table, delete(table), session_id))
-            db.execute(_of(SESSION, update(SESSION), session_id).values(environment=None, list_number=None))
+            forget(db, session_id)
         detail = "kept" if keep else "deleted"
         db.execute(insert(AUDIT).values(at=self._now(), actor=session_id, action="withdraw", detail=detail))
         return self.describe(db, session_id)
@@ -190,12 +193,16 @@ class Sessions:
             return {**told, "code": code, "url": url.replace("{code}", code) if url and code else None}
         rows = db.execute(_of(TRIAL, select(TRIAL), session_id).order_by(TRIAL.c.attempts, TRIAL.c.trial_no)).mappings()
         hidden = {"catch": "main"}
+        forms = _of(ANSWER, select(ANSWER.c.form), session_id).distinct()
         return {
             **told,
+            "forms": sorted(db.execute(forms).scalars()),
             "trials": [
                 {
                     **{"trial": row["trial_no"], "phase": hidden.get(row["phase"], row["phase"])},
-                    **{"block": row["block"], "media": row["media"], "mask": row["mask_seed"]},
+                    # What is shown again comes after all else, so in blocks of its own.
+                    **{"block": row["block"] + _LAST * row["attempts"], "media": row["media"]},
+                    "mask": row["mask_seed"],
                 }
                 for row in rows
                 if row["state"] == "waiting"
@@ -213,6 +220,28 @@ class Sessions:
         if row is None:
             raise RefusedError(404, reason="unknown")
         return dict(row)
+
+    def _silent(self, session: Row) -> timedelta:
+        """For how long nothing was heard of it, whichever way the clock was set meanwhile."""
+        return abs(self.clock() - datetime.fromisoformat(session["last_seen_at"]))
+
+    def _given_up(self, db: Connection, session: Row) -> bool:
+        """Whether a session was left for so long that its trial list is another's; it has ended, then."""
+        over = self._silent(session) > timedelta(minutes=self.design.config.abandon_after_minutes)
+        if session["state"] == "running" and over:
+            self._end(db, session["session_id"], "expired")
+            return True
+        return False
+
+    def _require_silent(self, session: Row, lease: str | None) -> None:
+        """Raises RefusedError where another tab has the session and was heard of just now."""
+        held, going = session["lease"], session["state"] not in ENDED
+        if going and held not in (None, lease) and self._silent(session) < timedelta(seconds=LEASE_S):
+            raise RefusedError(409, reason="in_use", seconds=LEASE_S)
+
+    def _require_lease(self, session: Row, lease: str) -> None:
+        if session["lease"] != lease:
+            raise RefusedError(409, reason="in_use", seconds=LEASE_S)
 
     def _apply(self, db: Connection, session_id: str, event: Event) -> str | None:
         """What an event does; why it cannot."""
@@ -282,12 +311,14 @@ class Sessions:
         trials = db.execute(of_phase).all()
         if any(state in ("waiting", "shown") for _, state in trials):
             return
-        right = _of(RESPONSE, select(func.count()).select_from(RESPONSE), session_id).where(RESPONSE.c.correct)
-        score = db.execute(right.where(RESPONSE.c.trial_no.in_([number for number, _ in trials]))).scalar_one()
-        must = gates[phase].must
-        row = {"score": score, "n": len(trials), "threshold": must, "passed": score >= must}
+        numbers = [number for number, _ in trials]
+        of_numbers = _of(RESPONSE, select(RESPONSE.c.correct), session_id).where(RESPONSE.c.trial_no.in_(numbers))
+        correct = [value for value in db.execute(of_numbers).scalars() if value is not None]
+        # Only wrong answers count against a participant, not files that could not be shown.
+        passed = len(correct) - sum(correct) <= gates[phase].trials - gates[phase].must
+        row = {"score": sum(correct), "n": len(correct), "threshold": gates[phase].must, "passed": passed}
         db.execute(insert(CHECK).values(session_id=session_id, name=phase, **row))
-        if score < must:
+        if not passed:
             self._end(db, session_id, "screened_out")
 
     def _fill(self, db: Connection, session_id: str, event: Event) -> str | None:
@@ -316,7 +347,9 @@ class Sessions:
 
     def _feedback(self, db: Connection, session_id: str, numbers: Sequence[int | None]) -> dict[int, str]:
         of_practice = _of(TRIAL, select(TRIAL.c.trial_no, TRIAL.c.label), session_id).where(
-            TRIAL.c.phase == "practice", TRIAL.c.trial_no.in_([n for n in numbers if n is not None])
+            TRIAL.c.phase == "practice",
+            TRIAL.c.state == "answered",
+            TRIAL.c.trial_no.in_([n for n in numbers if n is not None]),
         )
         return {row.trial_no: row.label for row in db.execute(of_practice)}
 
@@ -342,6 +375,14 @@ class Sessions:
 
     def _now(self) -> str:
         return self.clock().isoformat(timespec="milliseconds")
+
+
+def forget(db: Connection, session_id: str) -> None:
+    """Delete all of a session but that there was one."""
+    for table in (RESPONSE, EVENT, ANSWER, CHECK, CONFLICT, CONSENT, IDENTITY, TRIAL):
+        db.execute(_of(table, delete(table), session_id))
+    emptied = {"environment": None, "list_number": None, "outcome_code": None}
+    db.execute(_of(SESSION, update(SESSION), session_id).values(**emptied))
 
 
 def hashed(token: str) -> str:

@@ -136,7 +136,7 @@ class _Participant:
                 told = self._post("/api/events", {"lease": self._lease, "events": self._events[sent:]})
                 if told["state"] != "running":
                     break
-            end = self._post("/api/finish", {"last_seq": len(self._events)})
+            end = self._post("/api/finish", {"lease": self._lease, "last_seq": len(self._events)})
         return Visit(end["state"], end["code"], self._answers)
 
     def _answer(self, trial: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from metamers.errors import MetamersError
-from metamers.experiment.database import CONFLICT
+from metamers.experiment.database import CONFLICT, reading
 from metamers.experiment.export import collect, exclusions, export
 from metamers.experiment.opened import Opened
 
@@ -20,8 +20,8 @@ MODES = ("live", "lab", "pilot", "simulated")
 def summary_of(opened: Opened) -> dict[str, Any]:
     """Sessions by mode and state; of those that finished, the answered main trials by condition, and how many sessions
     saw each (reference, condition), least and most; who does not count and why; how many events were refused."""
-    sessions, trials, checks = collect(opened, MODES)
-    with opened.engine.begin() as db:
+    with reading(opened.engine) as db:
+        sessions, trials, checks = collect(db, opened.design, MODES)
         conflicts = db.execute(select(func.count()).select_from(CONFLICT)).scalar_one()
     whole = {session["participant"] for session in sessions if session["state"] == "finished"}
     states: dict[str, Counter[str]] = {}
@@ -45,12 +45,12 @@ def summary_of(opened: Opened) -> dict[str, Any]:
 
 
 def zipped(opened: Opened) -> bytes:
-    """What `export` writes, of all modes, as a ZIP archive; empty where nobody has taken part."""
+    """What `export` writes by default, as a ZIP archive; empty where nobody has taken part."""
     content = io.BytesIO()
     with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         folder = Path(scratch) / "data"
         try:
-            export(opened, folder, modes=MODES)
+            export(opened, folder)
         except MetamersError:
             return content.getvalue()
         for path in sorted(folder.rglob("*")):

@@ -55,32 +55,37 @@ class Design:
         catch = [phases["catch"][i] for i in rng.permutation(len(phases["catch"]))]
         places = spread(len(main), len(catch), rng)
         breaks = [round(len(main) * i / (config.breaks + 1)) for i in range(1, config.breaks + 1)]
-        shown = [(block, phase, s, False) for block, phase in enumerate(BEFORE) for s in phases[phase]]
+        shown = [(block, phase, s, s.condition) for block, phase in enumerate(BEFORE) for s in phases[phase]]
         block = len(BEFORE)
-        for i, (stimulus, substituted) in enumerate(main):
+        for i, (stimulus, condition) in enumerate(main):
             block += breaks.count(i) if i else 0
-            shown += [(block, "catch", catch[c], False) for c, place in enumerate(places) if place == i]
-            shown.append((block, "main", stimulus, substituted))
+            shown += [(block, "catch", catch[c], NATURAL) for c, place in enumerate(places) if place == i]
+            shown.append((block, "main", stimulus, condition))
         masks = rng.permutation(len(shown))
         return [
             {
                 **{"session_id": session_id, "trial_no": i, "block": block, "phase": phase},
                 **{"stimulus_id": s.stimulus, "reference": s.source, "condition": s.condition, "label": s.label},
-                **{"substituted": substituted, "media": token_hex(16), "mask_seed": int(masks[i - 1])},
+                **{
+                    "assigned": condition,
+                    "substituted": condition != s.condition,
+                    "media": token_hex(16),
+                    "mask_seed": int(masks[i - 1]),
+                },
                 **{"state": "waiting", "attempts": 0},
             }
-            for i, (block, phase, s, substituted) in enumerate(shown, 1)
+            for i, (block, phase, s, condition) in enumerate(shown, 1)
         ]
 
-    def _main(self, number: int) -> list[tuple[Stimulus, bool]]:
-        """The stimuli of the main trials, and whether each takes the place of one that is missing."""
+    def _main(self, number: int) -> list[tuple[Stimulus, str]]:
+        """The stimuli of the main trials, and the condition that each stands for."""
         sources = sources_of(self.stimuli)
         assigned = trial_list(sources, self.cycle, n_main(self.config, self.stimuli), self.config.seed, number)
         main = []
         for source, condition in assigned:
             found = self.by_cell.get((source, condition))
             if found is None and self.config.missing == "substitute_natural":
-                main.append((self.by_cell[source, NATURAL], True))
+                main.append((self.by_cell[source, NATURAL], condition))
             elif found is not None:
-                main.append((found, False))
+                main.append((found, condition))
         return main

@@ -15,9 +15,9 @@ from metamers.errors import MetamersError
 _TEMPORARY = ".tmp"
 
 
-def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
+def write_whole(path: Path, content: bytes | Iterable[bytes], *, mode: int | None = None) -> None:
     """Write a file, all at once or in parts, under a temporary name, sync it and rename it, so that `path` is never
-    seen half-written.
+    seen half-written. mode: its permissions, None for those of new files.
 
     Raises MetamersError when the disk is full or cannot be written to.
     """
@@ -29,7 +29,7 @@ def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
                 file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).chmod(0o666 & ~_umask())
+            Path(temporary).chmod(0o666 & ~_umask() if mode is None else mode)
             Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
