@@ -6,10 +6,13 @@ from hashlib import sha256
 
 import pytest
 from scipy.stats import binom
+from sqlalchemy import insert, select, update
 
 from metamers.errors import MetamersError
+from metamers.experiment.database import IDENTITY, SESSION, TRIAL
 from metamers.experiment.export import _cell, export
 from metamers.experiment.opened import open_experiment
+from metamers.experiment.purging import purge
 from metamers.experiment.simulate import falling, published, simulate
 
 
@@ -96,3 +99,23 @@ def test_nobody_yet(opened, tmp_path):
 def test_no_cell_is_a_formula(text):
     assert _cell(text) == f"'{text}"
     assert _cell(-1.5) == -1.5 and _cell("x=1") == "x=1" and _cell(None) == "" and _cell(True) == 1
+
+
+def test_old_sessions_are_purged_and_the_others_keep_their_names(opened, tmp_path):
+    with pytest.raises(MetamersError, match="retention_days"):
+        purge(opened)
+    simulate(opened, 4, seed=1)
+    opened = open_experiment(opened.folder)
+    with opened.engine.begin() as db:
+        first = db.execute(select(SESSION.c.session_id).order_by(SESSION.c.created_at)).scalars().first()
+        old = update(SESSION).where(SESSION.c.session_id == first)
+        db.execute(old.values(created_at="2020-01-01T00:00:00.000+00:00"))
+        db.execute(insert(IDENTITY).values(session_id=first, source="prolific", external_id="x"))
+    assert purge(opened, older_than_days=30) == {"identities": 0, "sessions": 1}
+    assert purge(opened, older_than_days=30, identities=True) == {"identities": 0, "sessions": 0}
+    export(opened, tmp_path / "out")
+    assert {row["participant"] for row in rows(tmp_path / "out" / "trials.csv")} == {"p0002", "p0003", "p0004"}
+    with opened.engine.begin() as db:
+        assert not db.execute(select(TRIAL).where(TRIAL.c.session_id == first)).all()
+        assert not db.execute(select(IDENTITY)).all()
+    opened.engine.dispose()

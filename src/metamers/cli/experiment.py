@@ -231,6 +231,41 @@ def export(
     return 0
 
 
+@experiment.command
+def purge(
+    folder: Path,
+    /,
+    *,
+    identities: bool = False,
+    older_than_days: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
+    database: str | None = None,
+    json: Json = False,
+) -> int:
+    """Delete data that need no longer be kept; it cannot be undone.
+
+    Parameters
+    ----------
+    folder
+        The folder of the experiment.
+    identities
+        Delete who is who; without --older-than-days and retention_days nothing else.
+    older_than_days
+        Delete sessions that began so many days ago; by default retention_days of experiment.yaml.
+    database
+        As of `serve`.
+    """
+    _require_web("purge")
+    from metamers.experiment.opened import open_experiment
+    from metamers.experiment.purging import purge as delete
+
+    gone = delete(open_experiment(folder, database), identities=identities, older_than_days=older_than_days)
+    if json:
+        give_json({"experiment": str(folder), **gone})
+    else:
+        print(f"deleted: {gone['sessions']} sessions, {gone['identities']} identities")
+    return 0
+
+
 def _require_web(command: str) -> None:
     """Raises MetamersError without the extra."""
     if any(find_spec(name) is None for name in ("fastapi", "httpx", "sqlalchemy", "uvicorn")):

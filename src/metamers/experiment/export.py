@@ -140,7 +140,7 @@ def _sessions(db: Connection, modes: Sequence[str] | None) -> list[Row]:
     rows = [dict(row) for row in db.execute(select(SESSION).order_by(SESSION.c.created_at)).mappings()]
     for i, row in enumerate(rows, 1):  # those who are gone keep their number, so that nobody else's ever changes
         row["participant"] = f"p{i:04d}"
-    rows = [row for row in rows if row["state"] != "withdrawn" or row["list_number"] is not None]
+    rows = [row for row in rows if row["state"] not in ("withdrawn", "purged") or row["list_number"] is not None]
     if modes is None:
         modes = [m for m in ("live", "lab") if any(r["mode"] == m for r in rows)] or ["pilot", "simulated"]
     return [row for row in rows if row["mode"] in modes]

@@ -32,7 +32,7 @@ Row = dict[str, Any]
 _LAST = 1_000_000
 LEASE_S = 40
 """A tab that was silent for so long may be replaced by another."""
-ENDED = ("declined", "screened_out", "finished", "withdrawn", "expired")
+ENDED = ("declined", "screened_out", "finished", "withdrawn", "expired", "purged")
 
 
 class RefusedError(Exception):
