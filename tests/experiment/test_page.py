@@ -1,7 +1,9 @@
 """The page that participants see, in a real browser, with real clicks and keys."""
 
 import os
+import random
 import shutil
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ import pytest
 import yaml
 from sqlalchemy import select, update
 
-from metamers.experiment.database import ANSWER, CHECK, EVENT, RESPONSE, SESSION, TRIAL
+from metamers.experiment.database import ANSWER, CHECK, CONFLICT, EVENT, RESPONSE, SESSION, TRIAL
 from metamers.experiment.opened import open_experiment
 from metamers.experiment.server import PAGE
 from metamers.experiment.serving import served
@@ -359,6 +361,73 @@ def test_a_session_that_another_tab_took_stops_at_once(chromium, opened):
             db.execute(update(SESSION).values(lease="f" * 32))
         participant.press("Next picture")
         page.get_by_text("open in another window").wait_for()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_replies_that_are_lost_doubled_or_errors_lose_and_double_nothing(chromium, opened, seed):
+    rng = random.Random(seed)
+    faults = Counter()
+
+    def faulty(route):
+        fault = rng.choice(["none", "error", "lost request", "lost reply", "doubled"])
+        faults[fault] += 1
+        if fault == "error":
+            route.fulfill(status=rng.choice([500, 503, 429]), json={})
+        elif fault == "lost request":
+            route.abort()
+        elif fault == "lost reply":
+            route.fetch()
+            route.abort()
+        else:
+            for _ in range(1 if fault == "none" else 2):
+                reply = route.fetch()
+            route.fulfill(response=reply)
+
+    with at_the_page(chromium, opened) as page:
+        page.add_init_script("const wait = setTimeout; window.setTimeout = (f, ms) => wait(f, Math.min(ms, 100));")
+        page.reload()
+        participant = Participant(page)
+        participant.agree()
+        page.route("**/api/events", faulty)
+        page.route("**/api/finish", faulty)
+        go_through(participant, opened)
+        participant.press("Send")
+        page.get_by_text("You are done").wait_for()
+    with opened.engine.begin() as db:
+        events = db.execute(select(EVENT).order_by(EVENT.c.seq)).mappings().all()
+        answers = db.execute(select(RESPONSE).order_by(RESPONSE.c.trial_no)).mappings().all()
+        assert not db.execute(select(CONFLICT)).all()
+    assert [row["seq"] for row in events] == list(range(1, len(events) + 1))
+    assert [row["response"] for row in answers] == participant.said
+    assert faults.total() > faults["none"]
+
+
+def test_the_back_button_shows_nothing_as_new(chromium, opened):
+    with at_the_page(chromium, opened) as page:
+        participant = Participant(page)
+        participant.agree()
+        participant.press("Go on")
+        participant.trial(trials_of(opened)[0]["label"])
+        page.get_by_text("The right choice was").wait_for()
+        page.goto("about:blank")
+        page.go_back()
+        go_through(participant, opened, first=2)
+        participant.press("Send")
+        page.get_by_text("You are done").wait_for()
+        page.reload()
+        page.get_by_text("You are done").wait_for()
+    assert [row["state"] for row in trials_of(opened)] == ["answered"] * 13
+
+
+def test_a_busy_page_is_never_called_on_time(chromium, opened):
+    busy = "setInterval(() => { const end = performance.now() + 120; while (performance.now() < end); }, 130);"
+    with at_the_page(chromium, opened) as page:
+        participant = Participant(page)
+        participant.agree()
+        page.evaluate(busy)
+        go_through_part(participant, trials_of(opened)[:4])
+    with opened.engine.begin() as db:
+        assert [row["timing_ok"] for row in db.execute(select(RESPONSE)).mappings()] == [False] * 4
 
 
 def test_a_second_tab_is_turned_away(chromium, opened):
