@@ -366,7 +366,7 @@ def test_a_session_that_another_tab_took_stops_at_once(chromium, opened):
 @pytest.mark.parametrize("seed", range(3))
 def test_replies_that_are_lost_doubled_or_errors_lose_and_double_nothing(chromium, opened, seed):
     rng = random.Random(seed)
-    faults = Counter()
+    faults: Counter[str] = Counter()
 
     def faulty(route):
         fault = rng.choice(["none", "error", "lost request", "lost reply", "doubled"])
