@@ -10,6 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from metamers.store.store import FORMAT
+
 MODELS, STAGES, REFERENCES, LABELS = ("net", "deep"), ("a", "b", "c"), 8, ("cat", "cup")
 KNOWN = {"natural": 1.0, "a": 0.9, "b": 0.6, "c": 0.4}
 
@@ -30,7 +32,7 @@ def write_run(folder: Path, seeds=(0, 1), people=6, stages=STAGES) -> Path:
         for seed in seeds
     ]
     described = {"stages": list(stages), "classes": list(LABELS), "weights_hash": "ab"}
-    study = {"format": 2, "recipes": [{"name": "fast"}], "seeds": list(seeds)}
+    study = {"format": FORMAT, "recipes": [{"name": "fast"}], "seeds": list(seeds)}
     study["models"] = [{"name": model, **described} for model in MODELS]
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     shared = {"recipe": "fast", "settings": {"name": "fast"}, "weights_hash": "ab", "notes": []}

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -23,15 +24,14 @@ pytestmark = pytest.mark.skipif(INITDB is None, reason="no PostgreSQL on this ma
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
+def url():
     """A server of our own, on a port of this machine."""
     pytest.importorskip("psycopg", reason="no psycopg: PostgreSQL was NOT tried")
-    binaries, folder = Path(str(INITDB)).resolve().parent, tmp_path_factory.mktemp("postgres")
+    # Not in pytest's folder, which is for its owner alone.
+    binaries, folder = Path(str(INITDB)).resolve().parent, Path(mkdtemp(prefix="postgres"))
     # It refuses to run as root.
     options: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
     if options:
-        for path in (folder, *list(folder.parents)[:2]):
-            path.chmod(0o755)
         shutil.chown(folder, "postgres", "postgres")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -43,6 +43,7 @@ def url(tmp_path_factory):
     subprocess.run([*control, "-o", listen, "start"], **own)
     yield f"postgresql://me@127.0.0.1:{port}/postgres"
     subprocess.run([*control, "-m", "immediate", "stop"], **own)
+    shutil.rmtree(folder)
 
 
 def test_what_was_answered_is_kept_and_exported(experiment, url, tmp_path):
