@@ -27,10 +27,17 @@ _OF_FAST = ("model", "stage", "steps", "median", "minimum", "each_seed's_minimum
 
 
 def main() -> None:
-    """Measure, and write the page; with `studies`, only that part of it."""
+    """Measure, and write the page; with `studies` or `experiments`, only that part of it."""
+    measured = f" Measured at commit {commit()}."
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, after = text.partition("## Studies")
+    _, mark, last = after.partition("## Experiments")
     if sys.argv[1:] == ["studies"]:
-        kept = PAGE.read_text(encoding="utf-8").partition("## Studies")[0]
-        PAGE.write_text(kept + of_studies(**studies(), measured=f" Measured at commit {commit()}."), encoding="utf-8")
+        PAGE.write_text(before + of_studies(**studies(), measured=measured) + f"\n{mark}{last}", encoding="utf-8")
+        return
+    if sys.argv[1:] == ["experiments"]:
+        kept = text.partition("## Experiments")[0]
+        PAGE.write_text(kept + of_experiments(in_a_process("experiment"), measured), encoding="utf-8")
         return
     say("null distribution")
     null = in_a_process("null")
@@ -46,7 +53,8 @@ def main() -> None:
     whole = [end_to_end(name) for name in ("picto-resnet", "cifar_resnet20")]
     say("statistics")
     statistics = permutation_costs(), replication_seconds()
-    PAGE.write_text(page(null, steps, training, recipes, whole, cochleagrams, *statistics, studies()), encoding="utf-8")
+    whole_page = page(null, steps, training, recipes, whole, cochleagrams, *statistics, studies())
+    PAGE.write_text(whole_page + "\n" + of_experiments(in_a_process("experiment")), encoding="utf-8")
     say(f"see {PAGE}")
 
 
@@ -167,6 +175,17 @@ A study of {plan["cells"]:,.0f} cells: `--plan` {plan["seconds"]:.1f} s beside i
 a random moment and the study run again: {kills["killed_at_work"]} killed at work; tables that differ from the unbroken
 run's {kills["tables_that_differ"]}, files that are not whole {kills["files_not_whole"]}, batches made twice
 {kills["batches_made_twice"]}.
+"""
+
+
+def of_experiments(found: Mapping[str, float], measured: str = "") -> str:
+    """What participants wait for."""
+    return f"""## Experiments
+
+`python -m benchmarks.experiment`: {found["participants"]:.0f} participants at once, {found["trials"]:.0f} trials each,
+a second of thinking before each answer, over HTTP to a server on the same 2 cores, SQLite: {found["kept"]:,.0f} of
+{found["answers"]:,.0f} answers kept; the call that saves one takes {found["median_ms"]:.0f} ms (median) and
+{found["p99_ms"]:.0f} ms (99th percentile; bar 250).{measured}
 """
 
 
