@@ -221,11 +221,7 @@ def test_a_page_that_is_loaded_again_goes_on(chromium, opened):
 
 def test_nothing_is_lost_without_a_connection(chromium, opened):
     with at_the_page(chromium, opened) as page:
-        participant = Participant(page)
-        participant.agree()
-        rows = trials_of(opened)
-        go_through_part(participant, rows[:5])
-        participant.press("Go on")
+        participant, rows = at_the_main_part(page, opened)
         participant.trial(rows[5]["label"])
         page.context.set_offline(True)
         participant.trial(rows[6]["label"])
@@ -240,6 +236,16 @@ def test_nothing_is_lost_without_a_connection(chromium, opened):
         participant.press("Send")
         page.get_by_text("You are done").wait_for()
     assert [row["state"] for row in trials_of(opened)] == ["answered"] * 13
+
+
+def at_the_main_part(page, opened):
+    """A participant before the first main trial, and all trials."""
+    participant = Participant(page)
+    participant.agree()
+    rows = trials_of(opened)
+    go_through_part(participant, rows[:5])
+    participant.press("Go on")
+    return participant, rows
 
 
 def go_through_part(participant, rows):
@@ -335,11 +341,7 @@ def test_files_wait_for_the_connection(chromium, opened):
 
 def test_answers_outlive_their_tab(chromium, opened):
     with at_the_page(chromium, opened) as page:
-        participant = Participant(page)
-        participant.agree()
-        rows = trials_of(opened)
-        go_through_part(participant, rows[:5])
-        participant.press("Go on")
+        participant, rows = at_the_main_part(page, opened)
         page.context.route("**/api/*", lambda route: route.abort())
         participant.trial(rows[5]["label"])
         participant.trial(rows[6]["label"])

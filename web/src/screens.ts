@@ -37,6 +37,17 @@ export function screen(
   });
 }
 
+/** The button that hands in a form, in its row. */
+export function submit(text: string): HTMLDivElement {
+  const row = document.createElement("div");
+  row.className = "row";
+  const button = document.createElement("button");
+  button.className = "main";
+  button.textContent = text;
+  row.append(button);
+  return row;
+}
+
 /** The comments of a participant; "" without any. */
 export function comments(element: HTMLElement, texts: Texts): Promise<string> {
   document.body.classList.remove("trials");
@@ -48,13 +59,7 @@ export function comments(element: HTMLElement, texts: Texts): Promise<string> {
   area.maxLength = 2000;
   area.rows = 4;
   label.append(area);
-  const row = document.createElement("div");
-  row.className = "row";
-  const button = document.createElement("button");
-  button.className = "main";
-  button.textContent = texts.send;
-  row.append(button);
-  form.append(label, row);
+  form.append(label, submit(texts.send));
   element.replaceChildren(form);
   area.focus();
   return new Promise((resolve) =>
@@ -84,14 +89,8 @@ export function demographics(element: HTMLElement, texts: Texts): Promise<Record
     label.append(list);
     return label;
   };
-  const row = document.createElement("div");
-  row.className = "row";
-  const button = document.createElement("button");
-  button.className = "main";
-  button.textContent = texts.go;
-  row.append(button);
   const genders = Object.entries(texts.genders);
-  form.append(heading, note, select("age", texts.age, AGES.map((age) => [age, age])), select("gender", texts.gender, genders), row);
+  form.append(heading, note, select("age", texts.age, AGES.map((age) => [age, age])), select("gender", texts.gender, genders), submit(texts.go));
   element.replaceChildren(form);
   return new Promise((resolve) =>
     form.addEventListener("submit", (event) => {

@@ -1,5 +1,6 @@
 /** A trial with a sound, as a jsPsych plugin: it is heard once; then one of the choices is taken, or a word typed. */
 import { ParameterType, type JsPsych, type JsPsychPlugin, type TrialType } from "jspsych";
+import { submit } from "./screens";
 import type { Texts } from "./texts";
 import { choose, ready, round } from "./trial";
 
@@ -111,11 +112,7 @@ function type(element: HTMLElement, words: string[], texts: Texts): Promise<{ re
   list.id = "words";
   list.append(...words.map((word) => Object.assign(document.createElement("option"), { value: word })));
   label.append(input, list);
-  const row = document.createElement("div");
-  row.className = "row";
-  row.innerHTML = `<button class="main"></button>`;
-  row.firstElementChild!.textContent = texts.send;
-  form.append(label, row);
+  form.append(label, submit(texts.send));
   element.replaceChildren(form);
   input.focus();
   const known = new Set(words.map((word) => word.toLowerCase()));
