@@ -1,13 +1,24 @@
 """Recognition by stage: counts, intervals, order, what is left out."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from metamers.analysis import chance_level, recognition_by_stage, wilson_interval
+from metamers.analysis import (
+    balanced_accuracy,
+    balanced_accuracy_of_counts,
+    chance_level,
+    count_responses,
+    recognition_by_stage,
+    recognition_of_counts,
+    wilson_interval,
+)
+from metamers.analysis.recognition import GROUPS
 from metamers.errors import MetamersError
 
 COLUMNS = ["cell", "model", "stage", "observer", "observer_kind", "label", "response", "correct"]
@@ -100,3 +111,26 @@ def test_no_responses_give_an_empty_table() -> None:
 def test_missing_column_is_named() -> None:
     with pytest.raises(MetamersError, match="column 'observer'"):
         recognition_by_stage(responses(row("layer1", "m", True)).drop(columns="observer"))
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.none() | st.booleans()), min_size=1),
+    st.data(),
+)
+def test_a_table_in_parts_is_counted_as_the_whole(
+    drawn: list[tuple[str, str, bool | None]], data: st.DataObject
+) -> None:
+    rows = [row(stage, observer, correct, str(i)) for i, (stage, observer, correct) in enumerate(drawn)]
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
+    table, ends = responses(*rows), [0, *cuts, len(rows)]
+    parts = [table[first:last] for first, last in itertools.pairwise(ends)]
+    excluded = {str(rows[0][0])}
+
+    counts = count_responses(parts, excluded)
+
+    whole = recognition_by_stage(table, 0.5, exclude=excluded)
+    pd.testing.assert_frame_equal(recognition_of_counts(counts, 0.5), whole)
+    balanced = balanced_accuracy_of_counts(counts).set_index(GROUPS).sort_index()
+    expected = balanced_accuracy(table[~table["cell"].isin(excluded)]).set_index(GROUPS).sort_index()
+    pd.testing.assert_frame_equal(balanced, expected, check_dtype=False)

@@ -2,14 +2,20 @@
 
 from metamers.analysis.anova import anova, mixed_anova, repeated_measures_anova
 from metamers.analysis.bootstrap import bootstrap_recognition
-from metamers.analysis.confusion import balanced_accuracy, confusion
+from metamers.analysis.confusion import balanced_accuracy, balanced_accuracy_of_counts, confusion
 from metamers.analysis.consistency import error_consistency, split_half_reliability
 from metamers.analysis.designs import Design, Factor, design_of
 from metamers.analysis.idiosyncrasy import idiosyncrasy
 from metamers.analysis.merit import compare_runs, figure_of_merit
 from metamers.analysis.observer_designs import kind_by_stage, stage_by_model
 from metamers.analysis.permutation import PermutationTest, permutation_test, permute
-from metamers.analysis.recognition import chance_level, recognition_by_stage, wilson_interval
+from metamers.analysis.recognition import (
+    chance_level,
+    count_responses,
+    recognition_by_stage,
+    recognition_of_counts,
+    wilson_interval,
+)
 from metamers.analysis.relation import (
     correlations,
     human_model_points,
@@ -29,11 +35,13 @@ __all__ = [
     "PermutationTest",
     "anova",
     "balanced_accuracy",
+    "balanced_accuracy_of_counts",
     "bootstrap_recognition",
     "chance_level",
     "compare_runs",
     "confusion",
     "correlations",
+    "count_responses",
     "design_of",
     "error_consistency",
     "figure_of_merit",
@@ -47,6 +55,7 @@ __all__ = [
     "permutation_test",
     "permute",
     "recognition_by_stage",
+    "recognition_of_counts",
     "repeated_measures_anova",
     "robustness_relation",
     "robustness_table",

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 
 from metamers.analysis.designs import need_columns
+from metamers.analysis.recognition import GROUPS, count_responses
 from metamers.analysis.scores import tidy
-
-GROUPS = ["model", "stage", "observer", "observer_kind"]
 
 
 def confusion(responses: pd.DataFrame) -> pd.DataFrame:
@@ -34,15 +33,18 @@ def balanced_accuracy(responses: pd.DataFrame) -> pd.DataFrame:
     ICPR 2010, 3121-3124. Raises MetamersError as `participant_scores` does.
     """
     need_columns(responses, ["label"], "the table of responses")
-    table = tidy(responses).dropna(subset=["correct"])
-    table["correct"] = table["correct"].astype(float)
-    by_label = table.groupby([*GROUPS, "label"], sort=False)["correct"].agg(["mean", "sum", "size"]).reset_index()
+    return balanced_accuracy_of_counts(count_responses([tidy(responses)]))
+
+
+def balanced_accuracy_of_counts(counts: pd.DataFrame) -> pd.DataFrame:
+    """What `balanced_accuracy` gives, from `count_responses`."""
+    by_label = counts[counts["n"] > 0].assign(share=lambda rows: rows["n_correct"] / rows["n"])
     by_group = by_label.groupby(GROUPS, sort=False)
     return pd.DataFrame(
         {
-            "n": by_group["size"].sum(),
-            "n_labels": by_group["size"].size(),
-            "accuracy": by_group["sum"].sum() / by_group["size"].sum(),
-            "balanced_accuracy": by_group["mean"].mean(),
+            "n": by_group["n"].sum(),
+            "n_labels": by_group["label"].size(),
+            "accuracy": by_group["n_correct"].sum() / by_group["n"].sum(),
+            "balanced_accuracy": by_group["share"].mean(),
         }
     ).reset_index()

@@ -15,6 +15,7 @@ NATURAL = "natural"
 
 _Name = TypeVar("_Name", bound=Hashable)
 
+GROUPS = ["model", "stage", "observer", "observer_kind"]
 _NEEDED = ("cell", "model", "stage", "observer", "label", "correct")
 
 
@@ -40,11 +41,21 @@ def recognition_by_stage(
 
     Raises MetamersError when a needed column is missing.
     """
-    missing = [name for name in _NEEDED if name not in responses]
-    if missing:
-        raise MetamersError(f"responses lack the column {missing[0]!r}; needed are {', '.join(_NEEDED)}")
-    chance = chance_level(responses) if chance is None else chance
-    table = _counts(responses, exclude)
+    counts = count_responses([responses], exclude)
+    return recognition_of_counts(
+        counts, chance_level(responses) if chance is None else chance, stages=stages, confidence=confidence
+    )
+
+
+def recognition_of_counts(
+    counts: pd.DataFrame,
+    chance: float,
+    *,
+    stages: Mapping[str, Sequence[str]] | None = None,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """What `recognition_by_stage` gives, from `count_responses`."""
+    table = counts.drop(columns="label").groupby(GROUPS, sort=False, as_index=False).sum()
     scored = table["n"].to_numpy(dtype=float)
     right = table["n_correct"].to_numpy(dtype=float)
     low, high = wilson_interval(right, scored, confidence)
@@ -52,7 +63,17 @@ def recognition_by_stage(
     table["ci_low"], table["ci_high"], table["chance"] = low, high, chance
     order = ["n", "n_correct", "proportion", "ci_low", "ci_high", "chance", "n_unscored", "n_excluded"]
     table = table[["model", "stage", "observer", "observer_kind", *order]]
-    return _in_order(table, responses, stages or {})
+    return _in_order(table, stages or {})
+
+
+def count_responses(parts: Iterable[pd.DataFrame], exclude: Collection[str] = ()) -> pd.DataFrame:
+    """How many responses there are in a table that comes in parts, per model, stage, observer and label: `model, stage,
+    observer, observer_kind, label, n, n_correct, n_unscored, n_excluded`, as in `recognition_by_stage`.
+
+    Raises MetamersError when a needed column is missing.
+    """
+    counts = [_counts(part, set(exclude)) for part in parts]
+    return pd.concat(counts).groupby([*GROUPS, "label"], sort=False, as_index=False).sum()
 
 
 def chance_level(responses: pd.DataFrame) -> float:
@@ -91,9 +112,12 @@ def wilson_interval(
     return np.clip((center - half) / scale, 0, 1), np.clip((center + half) / scale, 0, 1)
 
 
-def _counts(responses: pd.DataFrame, exclude: Collection[str]) -> pd.DataFrame:
+def _counts(responses: pd.DataFrame, exclude: set[str]) -> pd.DataFrame:
+    missing = [name for name in _NEEDED if name not in responses]
+    if missing:
+        raise MetamersError(f"responses lack the column {missing[0]!r}; needed are {', '.join(_NEEDED)}")
     correct = responses["correct"].astype("boolean")
-    out = responses["cell"].isin(list(exclude)).to_numpy(dtype=bool)
+    out = responses["cell"].isin(exclude).to_numpy(dtype=bool)
     scored = correct.notna().to_numpy(dtype=bool)
     kind = responses["observer_kind"] if "observer_kind" in responses else pd.Series("", index=responses.index)
     rows = pd.DataFrame(
@@ -102,18 +126,19 @@ def _counts(responses: pd.DataFrame, exclude: Collection[str]) -> pd.DataFrame:
             "stage": responses["stage"].astype("string"),
             "observer": responses["observer"].astype("string"),
             "observer_kind": kind.astype("string").fillna(""),
+            "label": responses["label"].astype("string").fillna(""),
             "n": (scored & ~out).astype(int),
             "n_correct": (correct.fillna(False).to_numpy(dtype=bool) & ~out).astype(int),
             "n_unscored": (~scored & ~out).astype(int),
             "n_excluded": out.astype(int),
         }
     )
-    return rows.groupby(["model", "stage", "observer", "observer_kind"], sort=False, as_index=False).sum()
+    return rows.groupby([*GROUPS, "label"], sort=False, as_index=False).sum()
 
 
-def _in_order(table: pd.DataFrame, responses: pd.DataFrame, stages: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def _in_order(table: pd.DataFrame, stages: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     models = _rank(["", *stages, *table["model"]])
-    observers = _rank(responses["observer"].dropna())
+    observers = _rank(table["observer"])
     seen = list(zip(table["model"], table["stage"], strict=True))
     listed = [(model, stage) for model, names in stages.items() for stage in names]
     places = _rank([*[pair for pair in seen if pair[1] == NATURAL], *listed, *seen])

@@ -1,6 +1,7 @@
 """`metamers make`."""
 
 import sys
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -146,26 +147,23 @@ def finish(store: "Store", *, report: bool, strict: bool, json: bool, event: str
 def summarized(store: "Store", *, report: bool) -> dict[str, Any]:
     """What came out of a run, after its page is written; its notes are said."""
     from metamers.report import write_report
-    from metamers.store import read_table
 
     page = write_report(store.folder) if report else None
-    matches = read_table(store, "matches", ["cell", "model", "stage", "verdict", "reason"])
-    counts = matches.verdict.value_counts().to_dict()
-    passed = (matches.verdict == "passed").groupby([matches.model, matches.stage], sort=False).sum().reset_index()
-    notes = list(dict.fromkeys(note for batch in store.batches() for note in batch["notes"]))
+    verdicts, passed, failures, notes = Counter[str](), Counter[tuple[str, str]](), list[dict[str, Any]](), []
+    for batch in store.batches():
+        notes += [note for note in batch["notes"] if note not in notes]
+        for cell in batch["cells"]:
+            verdicts[cell["verdict"]] += 1
+            passed[cell["model"], cell["stage"]] += cell["verdict"] == "passed"
+            if cell["verdict"] in ("failed", "error"):
+                failures.append({key: cell[key] for key in ("cell", "verdict", "reason")})
     for note in notes:
         say_note(note)
     return {
-        **{"run": str(store.folder), "cells": len(matches)},
-        **{
-            verdict.replace(" ", "_"): int(counts.get(verdict, 0))
-            for verdict in ("passed", "failed", "no null", "error")
-        },
-        "stages": passed.rename(columns={"verdict": "passed"}).to_dict("records"),
-        "failures": [
-            {"cell": row.cell, "verdict": row.verdict, "reason": row.reason}
-            for row in matches[matches.verdict.isin(["failed", "error"])].itertuples()
-        ],
+        **{"run": str(store.folder), "cells": verdicts.total()},
+        **{verdict.replace(" ", "_"): verdicts[verdict] for verdict in ("passed", "failed", "no null", "error")},
+        "stages": [{"model": model, "stage": stage, "passed": n} for (model, stage), n in passed.items()],
+        "failures": failures,
         **{"notes": notes, "matches": str(store.folder / "tables" / "matches.csv")},
         "report": None if page is None else str(page),
     }

@@ -139,21 +139,23 @@ def _named(update: Update, name: str) -> Callable[[int, int], None]:
 
 def _finish(store: "Store", new: dict[str, int], *, report: bool, json: bool) -> int:
     """Write the page, say who recognized what, and give the exit code."""
+    from metamers.analysis import count_responses
     from metamers.observers.model_observer import some
     from metamers.report import write_report
-    from metamers.study.analyses import all_responses, write_recognition
+    from metamers.study.analyses import responses_in_parts, write_recognition
 
-    responses = all_responses(store)
-    matrix = write_recognition(store, responses)
+    matrix = write_recognition(store)
+    counts = count_responses(responses_in_parts(store))
     observers = []
     for name, count in new.items():
-        own = responses[responses["observer"] == name]
-        unscored = own[own["correct"].isna()]
-        labels = list(map(str, unscored["label"].dropna().unique()))
-        observers.append({"observer": name, "new": count, "answered": len(own), "unscored": len(unscored)})
+        own = counts[counts["observer"] == name]
+        labels = own.loc[(own["n_unscored"] > 0) & (own["label"] != ""), "label"].unique().tolist()
+        unscored = int(own["n_unscored"].sum())
+        answered = int(own["n"].sum()) + unscored
+        observers.append({"observer": name, "new": count, "answered": answered, "unscored": unscored})
         observers[-1] |= {"unscored_labels": labels}
-        if len(unscored):
-            say_note(f"{len(unscored)} of {len(own)} answers of {name} have no score; labels: {some(labels)}")
+        if unscored:
+            say_note(f"{unscored} of {answered} answers of {name} have no score; labels: {some(labels)}")
     page = write_report(store.folder) if report else None
     summary = {
         **{"run": str(store.folder), "observers": observers},

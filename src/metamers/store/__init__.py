@@ -5,7 +5,15 @@ from metamers.store.configs import change, read_config, read_preset
 from metamers.store.csv_files import read_csv_rows
 from metamers.store.files import read_json, sha256, write_json, write_whole
 from metamers.store.store import Record, Store, record_id
-from metamers.store.tables import PERFECT_CORRELATION, build_tables, chances, matches, read_table, robustness
+from metamers.store.tables import (
+    PERFECT_CORRELATION,
+    build_tables,
+    chances,
+    matches,
+    read_table,
+    robustness,
+    table_parts,
+)
 
 __all__ = [
     "PERFECT_CORRELATION",
@@ -25,6 +33,7 @@ __all__ = [
     "robustness",
     "sha256",
     "slug",
+    "table_parts",
     "write_json",
     "write_whole",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from metamers.store.current import UNTRAINED, current_files, start_file
+from metamers.store.current import UNTRAINED, shown_by, start_file
 from metamers.store.files import clear_disk_errors, is_temporary
 from metamers.store.identity import is_part, stages_of
 from metamers.store.lock import STALE_SECONDS, now
@@ -44,11 +44,11 @@ def remove(store: Store, files: list[Path]) -> None:
 
     Raises MetamersError where the disk refuses.
     """
-    now, of_study = current_files(store), {record["id"] for record in store.responses()}
+    shown, of_study = shown_by(store), {record["id"] for record in store.responses()}
     for record in store.all_responses():
         if record.get("observer") == "human":
             continue
-        asked = [row for row in record["responses"] if row["sha256"] == now.get(row["cell"])]
+        asked = [row for row in record["responses"] if shown(row)]
         if not asked or record["id"] not in of_study:
             store.drop_responses(record["id"])
         elif len(asked) < len(record["responses"]):

@@ -1,6 +1,7 @@
 """What a run shows now: the files that its study's tables are about."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from pathlib import PurePosixPath
 
 from metamers.store.cell import Cell
@@ -15,26 +16,34 @@ UNTRAINED = "controls/untrained"
 """Where within a run the run of its untrained models lies."""
 
 
-def current_files(store: Store) -> dict[str, str]:
-    """The SHA-256 of each file that a run shows, by the cell under which responses name it: references, metamers,
-    starts that are written, and the metamers of untrained models."""
-    found: dict[str, str] = {}
-    first: dict[tuple[str, str, int], Record] = {}
+def shown_by(store: Store) -> Callable[[Record], bool]:
+    """Whether a response is to a file that the run shows as it is now: a reference, a metamer, a start that is written,
+    or a metamer of an untrained model."""
+    # Hashes of 8 bytes instead of names and hashes, as there may be very many. Of a cell the later file counts.
+    found = {_brief(name): _brief(digest) for name, digest in _files_shown(store)}
+    return lambda response: found.get(_brief(response["cell"])) == _brief(response["sha256"])
+
+
+def _files_shown(store: Store) -> Iterator[tuple[str, str]]:
+    """The files that a run shows: the cell under which responses name each, and its SHA-256."""
+    starts, begun = store.path(f"controls/{START}").is_dir(), set[bytes]()
     for cell in written_cells(store):
-        found[cell["cell"]] = cell["sha256"]
-        found[natural_cell(cell["reference_file"])] = cell["reference_sha256"]
-        if (key := start_key(cell)) not in first:
-            first[key] = {name: cell[name] for name in (*_KEY, "reference_file")}
-    for cell in first.values():
-        path = store.path(start_file(cell))
-        if path.is_file():
-            found[start_cell(cell)] = sha256(path.read_bytes())
+        yield cell["cell"], cell["sha256"]
+        yield natural_cell(cell["reference_file"]), cell["reference_sha256"]
+        if starts and (key := _brief(*map(str, start_key(cell)))) not in begun:
+            begun.add(key)
+            path = store.path(start_file(cell))
+            if path.is_file():
+                yield start_cell(cell), sha256(path.read_bytes())
     if (store.path(UNTRAINED) / "study.yaml").is_file():
         stages = set(stages_of(store.study()))
         for cell in written_cells(Store(store.path(UNTRAINED))):
             if (cell["model"].removeprefix("untrained-"), cell["stage"]) in stages:
-                found[cell["cell"]] = cell["sha256"]
-    return found
+                yield cell["cell"], cell["sha256"]
+
+
+def _brief(*parts: str) -> bytes:
+    return blake2b("\n".join(parts).encode(), digest_size=8).digest()
 
 
 def natural_cell(reference_file: str) -> str:

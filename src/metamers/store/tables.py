@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from metamers.store.current import current_files
+from metamers.store.current import shown_by
 from metamers.store.files import write_whole
 from metamers.store.store import Record, Store
 
@@ -58,11 +58,11 @@ def build_tables(store: Store) -> None:
     Responses to controls (start noise, metamers of untrained models) stand in `controls` alone; those to what the run
     no longer shows, nowhere.
     """
-    now = current_files(store)
+    shown = shown_by(store)
 
     def answers(control: bool) -> Iterator[Record]:
         rows = (row for record in store.responses() for row in record["responses"])
-        return (row for row in rows if bool(row.get("control")) is control and row["sha256"] == now.get(row["cell"]))
+        return (row for row in rows if bool(row.get("control")) is control and shown(row))
 
     tables: dict[str, tuple[Iterable[Record], tuple[str, ...]]] = {
         "matches": ((cell for batch in store.batches() for cell in batch["cells"]), MATCHES),
@@ -80,12 +80,26 @@ def read_table(store: Store, name: str, only: list[str] | None = None) -> "pd.Da
     be empty."""
     import pandas as pd
 
+    table: pd.DataFrame = pd.read_csv(**_how_to_read(store, name, only))
+    return table
+
+
+def table_parts(store: Store, name: str, only: list[str]) -> "Iterator[pd.DataFrame]":
+    """As `read_table`, a few thousand rows at a time, for what is to take no more memory the more cells there are."""
+    import pandas as pd
+
+    with pd.read_csv(**_how_to_read(store, name, only), chunksize=_ROWS) as parts:
+        yield from parts
+
+
+def _how_to_read(store: Store, name: str, only: list[str] | None) -> dict[str, Any]:
+    import pandas as pd
+
     path = store.folder / "tables" / f"{name}.csv"
     if not path.is_file():
         build_tables(store)
-    columns = pd.read_csv(path, nrows=0).columns
-    types: Any = {column: _TYPES.get(column, "float64") for column in columns}
-    return pd.read_csv(path, dtype=types, usecols=only, keep_default_na=False, na_values=[""])
+    types = {column: _TYPES.get(column, "float64") for column in pd.read_csv(path, nrows=0).columns}
+    return {"filepath_or_buffer": path, "dtype": types, "usecols": only, "keep_default_na": False, "na_values": [""]}
 
 
 def chances(store: Store) -> dict[str, float]:

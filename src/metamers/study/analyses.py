@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from metamers.errors import MetamersError
-from metamers.store import Store, chances, read_table, write_whole
+from metamers.store import Store, chances, table_parts, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,25 +46,25 @@ def run_analyses(store: Store, names: Sequence[str], say: Say) -> None:
             write_whole(store.folder / "analyses" / f"{name}.csv", content)
 
 
-def all_responses(store: Store) -> "pd.DataFrame":
-    """The tables `responses` and `controls` of a run in one, as far as scores need them."""
-    import pandas as pd
+def responses_in_parts(store: Store) -> "Iterator[pd.DataFrame]":
+    """The tables `responses` and `controls` of a run one after another, a part at a time, as far as scores need
+    them."""
+    needed = ["cell", "model", "stage", "observer", "observer_kind", "label", "correct"]
+    for name in ("responses", "controls"):
+        yield from table_parts(store, name, needed)
 
-    needed = ["cell", "model", "stage", "observer", "observer_kind", "label", "response", "correct"]
-    responses, controls = (read_table(store, name, needed) for name in ("responses", "controls"))
-    return pd.concat([responses, controls]) if len(controls) else responses
 
+def write_recognition(store: Store) -> "pd.DataFrame":
+    """Write `tables/recognition.csv`, generating model x stage x observer."""
+    from metamers.analysis import balanced_accuracy_of_counts, count_responses, recognition_of_counts
 
-def write_recognition(store: Store, responses: "pd.DataFrame") -> "pd.DataFrame":
-    """Write `tables/recognition.csv`, generating model x stage x observer, from `all_responses`."""
-    from metamers.analysis import balanced_accuracy, recognition_by_stage
-
-    matches = read_table(store, "matches", ["cell", "verdict"])
-    failed = set(matches.cell[matches.verdict.isin(["failed", "error"])])
+    cells = (cell for batch in store.batches() for cell in batch["cells"])
+    failed = {cell["cell"] for cell in cells if cell["verdict"] in ("failed", "error")}
+    counts = count_responses(responses_in_parts(store), failed)
     stages = {entry["name"]: entry["stages"] for entry in store.study()["models"]}
-    matrix = recognition_by_stage(responses, stages=stages, exclude=failed)
+    matrix = recognition_of_counts(counts, float("nan"), stages=stages)
     matrix["chance"] = matrix["observer"].map(chances(store))
-    balanced = balanced_accuracy(responses[~responses.cell.isin(failed)])
+    balanced = balanced_accuracy_of_counts(counts)
     key = ["model", "stage", "observer"]
     matrix = matrix.merge(balanced[[*key, "balanced_accuracy"]], how="left", on=key)
     write_whole(store.folder / "tables" / "recognition.csv", matrix.to_csv(index=False).encode())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from metamers.observers import ModelObserver, model_observer, recognize
 from metamers.store import Store, build_tables
-from metamers.study.analyses import all_responses, run_analyses, write_recognition
+from metamers.study.analyses import responses_in_parts, run_analyses, write_recognition
 from metamers.study.config import StudyConfig
 from metamers.study.local import Runner, make_here, run_local
 from metamers.study.resolve import Study
@@ -75,9 +75,8 @@ def _let_observers_name(
     if others := sorted({str(record["observer"]) for record in store.responses()} - named):
         say(f"answers of {', '.join(others)}, whom the study does not name, are there and count, too")
     build_tables(store)
-    responses = all_responses(store)
-    if len(responses):
-        write_recognition(store, responses)
+    if any(len(part) for part in responses_in_parts(store)):
+        write_recognition(store)
 
 
 def _named(progress: Progress, name: str) -> Callable[[int, int], None]:
