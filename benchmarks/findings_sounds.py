@@ -53,8 +53,6 @@ The metamers are judged as they are written: 16 bits, 10 ms ramps, an RMS of at 
 Accuracy over the eps of an L2 attack at the waveform (20 steps of projected gradient descent, {N_ATTACKED} words).
 
 {section([words()], [("word-cochresnet-l2", "word-cochresnet")])}
-The nets were trained on words with noise or babble as loud as they are (0 dB).
-
 Every default stage, 10 clips, `{FAST.name}` ({FAST.optimizer}, {FAST.steps} steps); SNR is the median.
 
 {table(stages, COLUMNS)}"""

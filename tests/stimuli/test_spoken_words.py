@@ -56,7 +56,11 @@ def test_the_specification_is_read():
     words = load_stimuli("bundled:spoken_words?split=train&n=3&seed=5&snr=10")
     assert words.labels == WORDS[:3]
     assert np.array_equal(words.pixels(2), spoken_words("train", 3, 5, 10.0).pixels(2))
-    for bad in ("split=validation", "n=0", "snr=loud", "snr=1e9", "size=3"):
+    wide = load_stimuli("bundled:spoken_words?split=train&n=3&seed=5&snr=-5..15")
+    assert wide.name.endswith("&snr=-5..15")
+    assert np.array_equal(wide.pixels(2), spoken_words("train", 3, 5, (-5.0, 15.0)).pixels(2))
+    assert not np.array_equal(wide.pixels(2), words.pixels(2))
+    for bad in ("split=validation", "n=0", "snr=loud", "snr=1e9", "size=3", "snr=15..-5", "snr=1..", "snr=0..900"):
         with pytest.raises(MetamersError) as error:
             load_stimuli(f"bundled:spoken_words?{bad}")
         assert "\n" not in str(error.value)

@@ -224,17 +224,18 @@ def _options(spec: str, query: str, known: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-def _read(spec: str, key: str, value: str) -> str | int | float:
+def _read(spec: str, key: str, value: str) -> str | int | float | tuple[float, float]:
     if key in ("n", "seed", "size"):
         if not (value.isascii() and value.isdigit()):
             raise MetamersError(f"'{spec}': {key} is '{value}'; give a whole number")
         return int(value)
     if key != "snr":
         return value
+    low, two, high = value.partition("..")
     try:
-        level = float(value)
+        ends = float(low), float(high if two else low)
     except ValueError:
-        level = float("nan")
-    if not -100 <= level <= 100:
-        raise MetamersError(f"'{spec}': {key} is '{value}'; give a number of dB from -100 to 100")
-    return level
+        ends = float("nan"), float("nan")
+    if not -100 <= ends[0] <= ends[1] <= 100:
+        raise MetamersError(f"'{spec}': {key} is '{value}'; give a number of dB from -100 to 100, or two as -5..15")
+    return ends if two else ends[0]

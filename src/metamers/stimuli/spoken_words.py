@@ -24,6 +24,7 @@ WORDS = (
 )
 SPLITS = ("train", "test")
 RATE, SECONDS = 16_000, 1.0
+Snr = float | tuple[float, float]
 SNR_DB = (0.0, 20.0)
 """Between which the level of the word over its background is drawn, where none is given."""
 
@@ -33,12 +34,12 @@ _VARIANTS = (*(f"m{i}" for i in range(1, 9)), "f1", "f4", "Andrea", "Annie", "be
 _BABBLERS = 4
 
 
-def spoken_words(split: str = "test", n: int = 480, seed: int = 0, snr: float | None = None) -> SoundSet:
+def spoken_words(split: str = "test", n: int = 480, seed: int = 0, snr: Snr = SNR_DB) -> SoundSet:
     """A set of generated words, sound `i` saying `WORDS[i % 24]` in its middle: 1 s at 16 kHz.
 
     Voice, pitch, speed, loudness (RMS 0.02 to 0.1) and background (noise or babble) vary; `snr` is the level of the
-    word over its background in dB (20 log10 of the ratio of their RMS), None for one between 0 and 20. Each sound is a
-    pure function of (split, seed, i, snr), spoken when it is read.
+    word over its background in dB (20 log10 of the ratio of their RMS), or two between which it is drawn. Each sound is
+    a pure function of (split, seed, i, snr), spoken when it is read.
 
     Raises MetamersError without espeak-ng (extra: speech), for an unknown split, a negative seed and no sound.
     """
@@ -47,7 +48,8 @@ def spoken_words(split: str = "test", n: int = 480, seed: int = 0, snr: float | 
         raise MetamersError(f"spoken_words: no split {split!r}; choose one of {', '.join(SPLITS)}")
     if n < 1 or seed < 0:
         raise MetamersError(f"spoken_words: n={n}, seed={seed}; give at least 1 sound and a seed of at least 0")
-    level = "" if snr is None else f"&snr={snr:g}"
+    low, high = snr if isinstance(snr, tuple) else (snr, snr)
+    level = "" if snr == SNR_DB else f"&snr={low:g}" if low == high else f"&snr={low:g}..{high:g}"
     return SoundSet(
         name=f"bundled:spoken_words?split={split}&n={n}&seed={seed}{level}",
         ids=[f"{split}{seed}-{i:05d}" for i in range(n)],
@@ -80,16 +82,16 @@ def spoken_clips(n: int | None = None) -> SoundSet:
     )
 
 
-def say(split: str, seed: int, index: int, snr: float | None = None) -> Waveform:
+def say(split: str, seed: int, index: int, snr: Snr = SNR_DB) -> Waveform:
     """One sound of `spoken_words`, float32 [16000]."""
+    low, high = snr if isinstance(snr, tuple) else (snr, snr)
     rng = np.random.default_rng([SPLITS.index(split), seed, index, 0x5A1])
     n = round(RATE * SECONDS)
     spoken = _spoken(WORDS[index % len(WORDS)], rng)
     slack = max(0, min(n // 10, (n - len(spoken)) // 2))  # so that no part of the word is lost
     word = np.roll(cut_or_pad(spoken, n), rng.integers(-slack, slack + 1))
     background = _babble(rng, n) if rng.random() < 0.5 else _noise(rng, n)
-    drawn = rng.uniform(*SNR_DB)
-    ratio = 10 ** ((drawn if snr is None else snr) / 20)
+    ratio = 10 ** (rng.uniform(low, high) / 20)
     mixed = word / _rms(word[word != 0]) + background / _rms(background) / ratio
     mixed *= rng.uniform(0.02, 0.1) / _rms(mixed)
     mixed /= max(1.0, float(np.abs(mixed).max()))  # no sample beyond full scale
