@@ -169,6 +169,7 @@ def test_the_page_fills_the_screen_and_offers_to_come_back(chromium, made, schem
 def test_without_the_whole_screen_it_goes_on(chromium, made, script, told):
     opened = made(fullscreen=True)
     with at_the_page(chromium, opened) as page:
+        page.get_by_role("heading").wait_for()  # the tab has its session
         page.add_init_script(script)
         page.reload()
         participant = Participant(page)
