@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from metamers.experiment.config import ExperimentConfig
-from metamers.experiment.database import open_database
+from metamers.experiment.database import VERSION, open_database
 from metamers.experiment.manifest import Stimulus, headphone_stimuli, write_manifest
 from metamers.experiment.sessions import Sessions
 from metamers.experiment.trials import Design
@@ -91,7 +91,7 @@ def made(experiment, tmp_path, clock):
         config, stimuli = read_experiment(experiment)
         values = {**config.model_dump(by_alias=True), **changes}
         design = Design(ExperimentConfig.model_validate(values), stimuli)
-        row = {"hash": "a" * 64, "name": "small", "version": 1, "config": {}}
+        row = {"hash": "a" * 64, "name": "small", "version": VERSION, "config": {}}
         engine = open_database(str(tmp_path / "data.sqlite"), row)
         return Sessions(design, "a" * 64, mode, clock), engine
 

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select, update
 
 from metamers.errors import MetamersError
-from metamers.experiment.database import AUDIT, EXPERIMENT, Writer, open_database, reading
+from metamers.experiment.database import AUDIT, EXPERIMENT, VERSION, Writer, open_database, reading
 
-ROW = {"hash": "a" * 64, "name": "one", "version": 1, "config": {}}
+ROW = {"hash": "a" * 64, "name": "one", "version": VERSION, "config": {}}
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def test_a_database_is_of_one_experiment(engine, tmp_path):
     with pytest.raises(MetamersError, match="holds the experiment 'one'.*new --database"):
         open_database(path, {**ROW, "hash": "b" * 64})
     with engine.begin() as db:
-        db.execute(update(EXPERIMENT).values(version=2))
-    with pytest.raises(MetamersError, match="version 2, not 1"):
+        db.execute(update(EXPERIMENT).values(version=VERSION - 1))
+    with pytest.raises(MetamersError, match=f"version {VERSION - 1}, not {VERSION}"):
         open_database(path, ROW)
 
 

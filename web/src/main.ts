@@ -1,5 +1,6 @@
 /** A participant's way through an experiment. */
 import { initJsPsych } from "jspsych";
+import { Fullscreen } from "./fullscreen";
 import { Outbox, persist, post, RequestError } from "./outbox";
 import { comments, demographics, ending, screen } from "./screens";
 import { SoundTrial } from "./sound";
@@ -24,7 +25,7 @@ interface Session {
   trials?: Trial[];
   lease?: string;
   late?: boolean;
-  experiment?: { task: string; labels: string[]; times: Times; demographics: boolean };
+  experiment?: { task: string; labels: string[]; times: Times; demographics: boolean; fullscreen: boolean };
 }
 
 const LEAST_SIDE = 480;
@@ -51,9 +52,10 @@ async function main(): Promise<void> {
   const watching = new AbortController();
   watchWindow(outbox, watching.signal);
   offerToLeave(session.lease!);
+  const filling = session.experiment!.fullscreen ? new Fullscreen(element, texts, outbox) : null;
   if (session.experiment!.demographics && !session.forms!.includes("demographics"))
     outbox.add("form", { form: "demographics", items: await demographics(element, texts) });
-  const whole = await goThrough(session, outbox);
+  const whole = await goThrough(session, outbox, filling);
   if (whole) {
     const said = await comments(element, texts);
     if (said) outbox.add("form", { form: "comments", items: { comments: said } });
@@ -70,6 +72,7 @@ async function main(): Promise<void> {
 
 /** The last screen. In a laboratory, the next participant may begin from there. */
 function end(session: Session): void {
+  if (document.fullscreenElement) void document.exitFullscreen();
   ending(element, texts, session);
   if (session.mode !== "lab") return;
   const button = document.createElement("button");
@@ -117,23 +120,27 @@ async function consent(): Promise<Partial<Session>> {
 }
 
 /** All trials that are left; whether the experiment went to its end. */
-async function goThrough(session: Session, outbox: Outbox): Promise<boolean> {
+async function goThrough(session: Session, outbox: Outbox, filling: Fullscreen | null): Promise<boolean> {
   const { labels, times, task } = session.experiment!;
   const blocks = Map.groupBy(session.trials!, (trial) => trial.block);
   let phase = "";
   let failed = 0;
   for (const trials of blocks.values()) {
     const first = trials[0]!;
+    if (outbox.notNeeded.includes(first.trial)) continue;
     const heard = task !== "image" || first.phase === "headphones";
     tell("");
     const files = load<HTMLImageElement | AudioBuffer>(trials, heard ? loadSound : loadImage);
-    const { headphones, practice, screening, mainPart: main } = texts;
+    const { practice, screening, mainPart: main } = texts;
+    // Where it is not the first block, the check was failed before.
+    const headphones = first.block ? texts.headphonesAgain : texts.headphones;
     const intro = { headphones, practice, screening, main }[first.phase];
     const begins = first.phase !== "headphones" && ["", "headphones"].includes(phase);
-    const paragraphs = first.phase === phase ? [texts.pause] : [...(begins ? texts.instructions : []), intro];
+    const paragraphs = phase === "main" ? [texts.pause] : [...(begins ? texts.instructions : []), intro];
     await screen(element, texts.title, paragraphs, { go: texts.go });
     phase = first.phase;
     for (const trial of trials) {
+      await filling?.pause();
       const file = await files.get(trial.trial)!;
       if (file === null) {
         outbox.add("shown", { trial: trial.trial });

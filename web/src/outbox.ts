@@ -4,6 +4,7 @@ export interface Told {
   ack: number;
   state: string;
   feedback: Record<string, string>;
+  not_needed: number[];
   refused?: { seq: number; reason: string };
 }
 
@@ -79,6 +80,8 @@ export class Outbox {
   private closed = false;
   state = "running";
   readonly feedback: Record<string, string> = {};
+  /** The trials that the session does without. */
+  notNeeded: number[] = [];
 
   /** onFatal: the server refuses what no later attempt would mend. */
   constructor(
@@ -145,6 +148,7 @@ export class Outbox {
     const told = await post<Told>("/api/events", { lease: this.lease, events }, this.onConnection);
     this.state = told.state;
     Object.assign(this.feedback, told.feedback);
+    this.notNeeded = told.not_needed;
     if (told.refused) throw new Error(told.refused.reason);
     this.waiting = this.waiting.filter((event) => event.seq > told.ack);
     if (told.state !== "running") {

@@ -72,6 +72,11 @@ export const TEXTS = {
     },
     headphones:
       "Put on your headphones. You will hear three tones, again and again; each time, say which is the quietest. Set the volume so that the tones are clear and comfortable.",
+    headphonesAgain:
+      "Too few of these answers were right to tell that you wear headphones. Check that they are plugged in and on both ears, that no loudspeaker plays and no sound effects are on, and look for a quiet place. Then try once more; if it fails again, the task ends here.",
+    leftFullscreen: "The experiment no longer fills the screen. With the whole screen there is less to distract you.",
+    fullscreenAgain: "Fill the screen again",
+    fullscreenNever: "Go on without",
     quietest: ["The first is the quietest", "The second is the quietest", "The third is the quietest"],
     typed: "The word you heard",
     notInList: "Choose a word of the list.",
@@ -150,6 +155,11 @@ export const TEXTS = {
     },
     headphones:
       "Setzen Sie Kopfhörer auf. Sie hören mehrmals drei Töne; sagen Sie jedes Mal, welcher der leiseste ist. Stellen Sie die Lautstärke so ein, dass die Töne deutlich und angenehm sind.",
+    headphonesAgain:
+      "Zu wenige dieser Antworten waren richtig, um sicher zu sein, dass Sie Kopfhörer tragen. Prüfen Sie, ob sie angeschlossen sind und auf beiden Ohren sitzen, ob kein Lautsprecher spielt und keine Klangeffekte eingeschaltet sind, und suchen Sie einen ruhigen Ort. Versuchen Sie es dann noch einmal; misslingt es wieder, endet die Aufgabe hier.",
+    leftFullscreen: "Das Experiment füllt den Bildschirm nicht mehr. Mit dem ganzen Bildschirm lenkt weniger ab.",
+    fullscreenAgain: "Wieder den Bildschirm füllen",
+    fullscreenNever: "So weitermachen",
     quietest: ["Der erste ist der leiseste", "Der zweite ist der leiseste", "Der dritte ist der leiseste"],
     typed: "Das gehörte Wort",
     notInList: "Wählen Sie ein Wort der Liste.",

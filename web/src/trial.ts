@@ -1,5 +1,6 @@
 /** A trial with an image, as a jsPsych plugin: fixation, image, mask and choices, each on a frame of the screen. */
 import { ParameterType, type JsPsych, type JsPsychPlugin, type TrialType } from "jspsych";
+import { iconsOf } from "./icons";
 import { drawMask } from "./mask";
 
 const info = {
@@ -182,16 +183,18 @@ export function choose(
   names: string[] = labels,
 ): Promise<{ response: string | null; at: number }> {
   const columns = names === labels ? Math.ceil(Math.sqrt(labels.length)) : 1;
+  const icons = iconsOf(names);
   const grid = document.createElement("div");
   grid.className = "choices";
   grid.setAttribute("role", "group");
   grid.style.setProperty("--columns", String(columns));
-  for (const name of names) {
+  names.forEach((name, i) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = name;
+    button.innerHTML = icons?.[i] ?? "";
+    button.append(name);
     grid.append(button);
-  }
+  });
   element.replaceChildren(grid);
   const buttons = [...grid.querySelectorAll("button")];
   buttons[0]!.focus({ preventScroll: true });

@@ -10,7 +10,7 @@ from metamers.store import read_preset
 
 PRESETS = Path(str(files("metamers.experiment") / "presets"))
 VERSION: Literal[1] = 1
-"""Of experiment.yaml and of the database."""
+"""Of experiment.yaml."""
 
 Count = Annotated[int, Field(ge=0)]
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
@@ -45,6 +45,12 @@ class Gate(_Part):
         return self
 
 
+class Headphones(Gate):
+    """A gate that may be tried so often."""
+
+    attempts: Annotated[int, Field(ge=1, le=2)] = 1
+
+
 class Codes(_Part):
     """What a participant hands to whoever pays, by outcome; None: a random one for each session."""
 
@@ -62,7 +68,8 @@ class ExperimentConfig(_Part):
     missing: what takes the place of a (reference, condition) without a verified metamer: `refuse` makes no experiment,
     `substitute_natural` shows the reference and says so in the data, `skip` leaves the trial out. unanswered: what
     becomes of a trial that was shown and not answered. demographics: whether age and gender are asked for, which need
-    not be told. return_url: where participants go at the end, with {code} in it.
+    not be told. fullscreen: whether the page asks to fill the screen. return_url: where participants go at the end,
+    with {code} in it.
     seed: of the stimuli's names, the trial lists and all else.
     """
 
@@ -72,7 +79,7 @@ class ExperimentConfig(_Part):
     task: Literal["image", "sound", "word"]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
     times: Times = Times()
-    headphones: Gate = Gate(trials=0, must=0)
+    headphones: Headphones = Headphones(trials=0, must=0)
     practice: Count = 16
     screening: Gate = Gate(trials=12, must=7)
     catch: Gate = Gate(trials=16, must=15)
@@ -83,6 +90,7 @@ class ExperimentConfig(_Part):
     unanswered: Literal["skip", "repeat"] = "skip"
     codes: Codes = Codes()
     demographics: bool = False
+    fullscreen: bool = False
     return_url: Annotated[str, Field(pattern=r"^https://.*\{code\}")] | None = None
     abandon_after_minutes: Annotated[int, Field(ge=1)] = 60
     retention_days: Annotated[int, Field(ge=1)] | None = None

@@ -33,9 +33,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from metamers.errors import MetamersError
-from metamers.experiment.config import VERSION
 
 T = TypeVar("T")
+
+VERSION = 2
+"""Of the tables."""
 
 METADATA = MetaData()
 
@@ -90,8 +92,8 @@ TRIAL = Table(
     *(Column("state", String(16)), Column("attempts", Integer)),
 )
 """Written whole before the first trial. `assigned` is the condition that was to be shown, `condition` that which is.
-`state` is waiting, shown, answered or interrupted; `attempts` counts how often
-it was shown."""
+`state` is waiting, shown, answered, interrupted or not needed (of a further attempt at a gate that was passed);
+`attempts` counts how often it was shown."""
 RESPONSE = Table(
     *("response", METADATA),
     _of_session(),
@@ -113,7 +115,7 @@ EVENT = Table(
 CHECK = Table(
     *("gate", METADATA),
     _of_session(),
-    Column("name", String(16), primary_key=True),
+    *(Column("name", String(16), primary_key=True), Column("attempt", Integer, primary_key=True)),
     *(Column("score", Integer), Column("n", Integer), Column("threshold", Integer), Column("passed", Boolean)),
 )
 CONFLICT = Table(

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from metamers.errors import MetamersError
 from metamers.experiment.database import ANSWER, CHECK, EVENT, IDENTITY, RESPONSE, SESSION, TRIAL, reading
+from metamers.experiment.gates import last_attempts
 from metamers.experiment.messages import Environment
 from metamers.experiment.opened import Opened
 from metamers.experiment.trials import Design
@@ -22,7 +23,7 @@ TRIALS = {
     "participant": "pseudonym, in the order of sessions",
     "mode": "live, pilot, lab or simulated",
     "trial": "number in the session, from 1",
-    "block": "0 headphones, 1 practice, 2 screening, main trials from 3; a break between blocks",
+    "block": "from 0: each attempt at the headphone check, practice, screening, main trials; a break between blocks",
     "phase": "headphones, practice, screening, catch or main",
     "cell": "name of the stimulus in the run",
     "condition": "MODEL/STAGE of the metamer, or natural",
@@ -47,13 +48,13 @@ TRIALS = {
     "timing_ok": "1 where each part was shown for its time, within a frame",
     "media_ok": "0 where the file could not be shown",
     "attempt": "2 where the trial was shown again after an interruption",
-    "state": "answered, interrupted (shown, not answered), or waiting (not shown)",
+    "state": "answered, interrupted (shown, not answered), waiting (not shown), not needed (a check that had passed)",
     "received_at": "when the server had it, UTC",
     "included": "1 in responses.csv, 0 not; exclusions.csv tells why",
 }
 SESSIONS = ("participant", "mode", "state", "list_number", "outcome_code", "n_resumes")
 TIMES = ("created_at", "consented_at", "finished_at")
-CHECKS = ("participant", "name", "score", "n", "threshold", "passed")
+CHECKS = ("participant", "name", "attempt", "score", "n", "threshold", "passed")
 MODEL_VS_HUMAN = ("subj", "session", "trial", "rt", "object_response", "category", "condition", "imagename")
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -112,14 +113,15 @@ def collect(db: Connection, design: Design, modes: Sequence[str] | None) -> tupl
 
 
 def exclusions(opened: Opened, sessions: Sequence[Row], trials: Sequence[Row], checks: Sequence[Row]) -> list[Row]:
-    """Who does not count and why: who did not finish, failed a gate, or named too few of the catch trials."""
+    """Who does not count and why: who did not finish, failed the last attempt at a gate, or named too few of the
+    catch trials."""
     catch, reasons = opened.design.config.catch, list[Row]()
     catches: dict[str, list[bool]] = {}
     for trial in trials:
         if trial["phase"] == "catch" and trial["correct"] is not None:
             catches.setdefault(trial["participant"], []).append(trial["correct"])
     checks_of: dict[str, list[Row]] = {}
-    for check in checks:
+    for check in last_attempts(checks):
         checks_of.setdefault(check["participant"], []).append(check)
     for session in sessions:
         name = session["participant"]

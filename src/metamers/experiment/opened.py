@@ -6,8 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from metamers.experiment.config import VERSION
-from metamers.experiment.database import open_database
+from metamers.experiment.database import VERSION, open_database
 from metamers.experiment.making import FILE, read_experiment
 from metamers.experiment.manifest import TABLE
 from metamers.experiment.trials import Design

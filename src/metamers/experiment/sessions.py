@@ -23,6 +23,7 @@ from metamers.experiment.database import (
     SESSION,
     TRIAL,
 )
+from metamers.experiment.gates import may_go_on, not_needed
 from metamers.experiment.headphones import CHOICES
 from metamers.experiment.messages import Answer, Begin, Consent, Environment, Event
 from metamers.experiment.trials import Design
@@ -119,14 +120,15 @@ class Sessions:
     def take(self, db: Connection, session_id: str, lease: str, events: Sequence[Event]) -> Row:
         """Keep events: `ack` is the number of the last that is kept without a gap. `refused` tells of one that the
         state does not allow, `conflicts` of numbers that are taken by other events; `feedback` gives the labels of
-        practice trials that were answered.
+        practice trials that were answered, `not_needed` the trials of further attempts at a gate that was passed.
 
         Raises RefusedError where another tab has the session.
         """
         session = self.row(db, session_id)
         if session["state"] in ENDED or self._given_up(db, session):
             state = self.row(db, session_id)["state"]  # nothing more is kept
-            return {"ack": max(event.seq for event in events), "state": state, "feedback": {}, "conflicts": []}
+            told = {"ack": max(event.seq for event in events), "state": state, "not_needed": []}
+            return {**told, "feedback": {}, "conflicts": []}
         self._require_lease(session, lease)
         last, told = session["last_seq"], Row(conflicts=[])
         for event in events:
@@ -150,6 +152,7 @@ class Sessions:
         db.execute(_of(SESSION, update(SESSION), session_id).values(last_seq=last, last_seen_at=self._now()))
         answered = [e.trial for e in events if e.type == "answered" and e.seq <= last]
         state = db.execute(_of(SESSION, select(SESSION.c.state), session_id)).scalar()
+        told["not_needed"] = not_needed(db, session_id)
         return {"ack": last, "state": state, "feedback": self._feedback(db, session_id, answered), **told}
 
     def finish(self, db: Connection, session_id: str, lease: str, last_seq: int) -> Row:
@@ -288,7 +291,7 @@ class Sessions:
             )
         )
         self._mark(db, trial["session_id"], trial["trial_no"], state="answered")
-        self._pass_gate(db, trial["session_id"], trial["phase"])
+        self._pass_gate(db, trial)
         return None
 
     def _canonical(self, answer: Answer, phase: str) -> tuple[str | None, str | None]:
@@ -302,24 +305,10 @@ class Sessions:
             said = {label.casefold(): label for label in choices}.get(said.strip().casefold(), said)
         return (said, None) if said in choices else (None, "no such choice")
 
-    def _pass_gate(self, db: Connection, session_id: str, phase: str) -> None:
-        """After the last trial of a phase that has a gate, whether enough were right."""
-        gates = {"headphones": self.design.config.headphones, "screening": self.design.config.screening}
-        if phase not in gates:
-            return
-        of_phase = _of(TRIAL, select(TRIAL.c.trial_no, TRIAL.c.state), session_id).where(TRIAL.c.phase == phase)
-        trials = db.execute(of_phase).all()
-        if any(state in ("waiting", "shown") for _, state in trials):
-            return
-        numbers = [number for number, _ in trials]
-        of_numbers = _of(RESPONSE, select(RESPONSE.c.correct), session_id).where(RESPONSE.c.trial_no.in_(numbers))
-        correct = [value for value in db.execute(of_numbers).scalars() if value is not None]
-        # Only wrong answers count against a participant, not files that could not be shown.
-        passed = len(correct) - sum(correct) <= gates[phase].trials - gates[phase].must
-        row = {"score": sum(correct), "n": len(correct), "threshold": gates[phase].must, "passed": passed}
-        db.execute(insert(CHECK).values(session_id=session_id, name=phase, **row))
-        if not passed:
-            self._end(db, session_id, "screened_out")
+    def _pass_gate(self, db: Connection, trial: Row) -> None:
+        """After a trial, end the session where a gate was not passed."""
+        if not may_go_on(db, self.design.config, trial["session_id"], trial["phase"], trial["block"]):
+            self._end(db, trial["session_id"], "screened_out")
 
     def _fill(self, db: Connection, session_id: str, event: Event) -> str | None:
         if not event.form or not event.items:
@@ -333,11 +322,11 @@ class Sessions:
     def _interrupt(self, db: Connection, session_id: str) -> None:
         """A trial that was shown and not answered is over; by configuration it comes once more, at the end."""
         shown = _of(TRIAL, select(TRIAL), session_id).where(TRIAL.c.state == "shown")
-        for trial in db.execute(shown).mappings().all():
+        for trial in map(dict, db.execute(shown).mappings().all()):
             again = self.design.config.unanswered == "repeat" and trial["phase"] in ("main", "catch")
             state = "waiting" if again and trial["attempts"] < 2 else "interrupted"
             self._mark(db, session_id, trial["trial_no"], state=state)
-            self._pass_gate(db, session_id, trial["phase"])
+            self._pass_gate(db, trial)
 
     def _mark(self, db: Connection, session_id: str, number: int, **values: Any) -> None:
         db.execute(_of(TRIAL, update(TRIAL), session_id).where(TRIAL.c.trial_no == number).values(**values))

@@ -129,11 +129,15 @@ class _Participant:
     def visit(self) -> Visit:
         """Answer all trials, as far as the experiment goes, and leave."""
         with closing(self._browser):
+            not_needed: list[int] = []
             for part in _messages(self._trials):
+                if part[0]["trial"] in not_needed:
+                    continue
                 sent = len(self._events)
                 for trial in part:
                     self._answer(trial)
                 told = self._post("/api/events", {"lease": self._lease, "events": self._events[sent:]})
+                not_needed = told["not_needed"]
                 if told["state"] != "running":
                     break
             end = self._post("/api/finish", {"lease": self._lease, "last_seq": len(self._events)})
@@ -162,10 +166,10 @@ class _Participant:
 
 
 def _messages(trials: Sequence[Mapping[str, Any]]) -> "Iterator[list[Mapping[str, Any]]]":
-    """Trials that are sent together: never of two phases, as the state may change between them."""
+    """Trials that are sent together: never of two blocks, as the state may change between them."""
     part: list[Mapping[str, Any]] = []
     for trial in trials:
-        if part and (trial["phase"] != part[0]["phase"] or len(part) == EVENTS_A_MESSAGE):
+        if part and (trial["block"] != part[0]["block"] or len(part) == EVENTS_A_MESSAGE):
             yield part
             part = []
         part.append(trial)

@@ -14,9 +14,6 @@ from metamers.experiment.config import ExperimentConfig
 from metamers.experiment.manifest import NATURAL, Stimulus
 from metamers.experiment.planning import conditions_of, n_main, sources_of
 
-BEFORE = ("headphones", "practice", "screening")
-"""The phases before the main trials, each a block."""
-
 
 @dataclass(frozen=True)
 class Design:
@@ -55,8 +52,10 @@ class Design:
         catch = [phases["catch"][i] for i in rng.permutation(len(phases["catch"]))]
         places = spread(len(main), len(catch), rng)
         breaks = [round(len(main) * i / (config.breaks + 1)) for i in range(1, config.breaks + 1)]
-        shown = [(block, phase, s, s.condition) for block, phase in enumerate(BEFORE) for s in phases[phase]]
-        block = len(BEFORE)
+        checks = self._headphone_checks(phases["headphones"], number)
+        before = [*checks, phases["practice"], phases["screening"]]
+        shown = [(block, s.phase, s, s.condition) for block, of_block in enumerate(before) for s in of_block]
+        block = len(before)
         for i, (stimulus, condition) in enumerate(main):
             block += breaks.count(i) if i else 0
             shown += [(block, "catch", catch[c], NATURAL) for c, place in enumerate(places) if place == i]
@@ -76,6 +75,13 @@ class Design:
             }
             for i, (block, phase, s, condition) in enumerate(shown, 1)
         ]
+
+    def _headphone_checks(self, sounds: list[Stimulus], number: int) -> list[list[Stimulus]]:
+        """The sounds of each attempt, each time in another order."""
+        rng = np.random.default_rng([self.config.seed, 0x4EAD, number])
+        begins = [0, *(int(place) for place in 1 + rng.permutation(max(0, len(sounds) - 1)))]
+        attempts = (begins[i % len(begins)] for i in range(self.config.headphones.attempts))
+        return [sounds[begin:] + sounds[:begin] for begin in attempts]
 
     def _main(self, number: int) -> list[tuple[Stimulus, str]]:
         """The stimuli of the main trials, and the condition that each stands for."""
