@@ -6,11 +6,11 @@ const out = new URL("../src/metamers/experiment/page/", import.meta.url).pathnam
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 await build({
-  entryPoints: ["main", "admin"].map((name) => new URL(`src/${name}.ts`, import.meta.url).pathname),
+  entryPoints: ["main", "admin", "jatos"].map((name) => new URL(`src/${name}.ts`, import.meta.url).pathname),
   bundle: true,
   minify: true,
   target: "es2022",
   outdir: out,
   legalComments: "linked",
 });
-for (const name of ["index.html", "admin.html", "style.css", "icon.svg"]) cpSync(new URL(`src/${name}`, import.meta.url).pathname, out + name);
+for (const name of ["index.html", "admin.html", "jatos.html", "style.css", "icon.svg"]) cpSync(new URL(`src/${name}`, import.meta.url).pathname, out + name);

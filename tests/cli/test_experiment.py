@@ -1,6 +1,7 @@
 """`metamers experiment`: from a run to what people are asked."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -150,6 +151,71 @@ def test_from_a_run_to_its_statistics(cli, run):
     assert taken.json["new"] == len(answers) and taken.json["participants"] == 5
 
 
+@pytest.fixture
+def page(monkeypatch, tmp_path):
+    """A page that was built, whatever is in it."""
+    from metamers.experiment import server
+
+    for name in ("jatos.html", "jatos.js", "style.css", "index.html"):
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr(server, "PAGE", tmp_path)
+
+
+def test_from_a_run_to_its_statistics_by_way_of_jatos(cli, run, page):
+    small = ("practice=0", "screening.trials=0", "screening.pass=0", "catch.trials=1", "catch.pass=1")
+    assert cli(*INIT, *small).code == 0
+    made = cli("experiment", "jatos", "exp", "--out", "study.jzip", "--participants", "3", "--json")
+    assert made.code == 0 and made.json["lists"] == 3 and made.json["key"] == "study.key.json"
+    key = json.loads(Path("study.key.json").read_text())
+    consent = {"decision": "agreed", "language": "en", "text_hash": "0" * 64}
+    text = ""
+    for number, rows in enumerate(key["lists"]):
+        begin = {"study": key["study"], "list": number, "consent": consent, "environment": {}}
+        lines = [{"begin": begin}]
+        for i, shown in enumerate(rows):
+            at = {"t_ms": 1.0, "trial": shown["trial_no"]}
+            lines.append({"event": {"seq": 2 * i + 1, "type": "shown", **at}})
+            answer = {"response": LABELS[number == 2] if shown["phase"] == "catch" else shown["label"]}
+            lines.append({"event": {"seq": 2 * i + 2, "type": "answered", "answer": answer, **at}})
+        lines.append({"finish": {"last_seq": 2 * len(rows)}})
+        text += "".join(json.dumps({"run": f"{number:032x}", **line}) + "\n" for line in lines) + "\n"
+    Path("results.txt").write_text(text)
+    catch = next(shown["label"] for shown in key["lists"][0] if shown["phase"] == "catch")
+    count = [number for number in range(3) if LABELS[number == 2] == catch]
+    n_main = sum(shown["phase"] == "main" for number in count for shown in key["lists"][number])
+    shutil.copytree("run", "own")
+    take = ("import-responses", "own", "results.txt", "--jatos", "study.key.json", "--no-report", "--json")
+    taken = cli(*take)
+    assert taken.code == 0 and taken.json["new"] == n_main > 0 and taken.json["participants"] == len(count)
+    assert taken.err.count("does not count (catch 0)") == 3 - len(count)
+    table = Path("own/tables/responses.csv").read_bytes()
+    assert cli(*take).json["new"] == 0 and Path("own/tables/responses.csv").read_bytes() == table
+    assert "--columns" in cli(*take, "--rt-unit", "s").err
+    assert "line 1" in cli("import-responses", "own", "exp/experiment.yaml", "--jatos", "study.key.json").err
+
+
+def test_a_file_of_what_was_not_sent_is_taken_in(cli, run):
+    from metamers.experiment.messages import Begin, Consent
+    from metamers.experiment.opened import open_experiment
+    from metamers.experiment.sessions import Sessions
+
+    assert cli(*INIT).code == 0
+    opened = open_experiment(Path("exp"))
+    sessions = Sessions(opened.design, opened.hash, "live")
+    with opened.engine.begin() as db:
+        session = sessions.begin(db, Begin())["session"]
+        lease = sessions.open(db, session, None)["lease"]
+        sessions.consent(db, session, Consent(decision="agreed", language="en", text_hash="0" * 64))
+    unsent = {"version": 1, "session": session, "lease": lease, "last_seq": 1}
+    Path("unsent.json").write_text(json.dumps({**unsent, "events": [{"seq": 1, "type": "focus", "t_ms": 1.0}]}))
+    told = cli("experiment", "import", "exp", "unsent.json", "--json")
+    assert told.code == 0 and told.json["new"] == 1 and told.json["state"] == "running"
+    assert "0 new events, 1 were known; the session is running" in cli("experiment", "import", "exp", "unsent.json").out
+    Path("unsent.json").write_text(json.dumps({**unsent, "events": [{"seq": 3, "type": "focus", "t_ms": 1.0}]}))
+    told = cli("experiment", "import", "exp", "unsent.json")
+    assert told.code == 0 and "events left out: 1 (the events after 1 are missing)" in told.err
+
+
 @pytest.mark.parametrize(
     ("command", "problem"),
     [
@@ -159,6 +225,8 @@ def test_from_a_run_to_its_statistics(cli, run):
         (("export", "exp", "--out", "data"), "nobody has taken part"),
         (("export", "exp", "--out", "data", "--database", "no://x"), "database"),
         (("simulate", "nothing"), "nothing"),
+        (("import", "exp", "none.json"), "cannot be read"),
+        (("jatos", "exp", "--out", "study.zip", "--participants", "2"), ".jzip"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(cli, run, command, problem):

@@ -18,6 +18,7 @@ from metamers.experiment.opened import open_experiment
 from metamers.experiment.server import PAGE
 from metamers.experiment.serving import served
 from metamers.experiment.simulate import simulate
+from metamers.experiment.unsent import take_in
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -236,6 +237,49 @@ def test_nothing_is_lost_without_a_connection(chromium, opened):
         participant.press("Send")
         page.get_by_text("You are done").wait_for()
     assert [row["state"] for row in trials_of(opened)] == ["answered"] * 13
+
+
+@pytest.mark.parametrize("gone", ["in the last block", "at the end"])
+def test_what_cannot_be_sent_at_the_end_is_a_file_that_is_taken_in_once(chromium, opened, tmp_path, gone):
+    with at_the_page(chromium, opened) as page:
+        participant, rows = at_the_main_part(page, opened)
+        participant.trial(rows[5]["label"])
+        for row in rows[6:-1]:
+            if row["block"] != rows[row["trial_no"] - 2]["block"]:
+                participant.press("Go on")
+            participant.trial(row["label"])
+        if gone == "at the end":
+            participant.trial(rows[-1]["label"])
+            page.get_by_role("textbox").fill("none")
+        else:
+            page.get_by_role("button", name="Next picture").wait_for()
+        page.route("**/api/*", lambda route: route.abort())
+        page.evaluate("const wait = setTimeout; window.setTimeout = (f, ms) => wait(f, Math.min(ms, 1000)); 0")
+        if gone == "at the end":
+            participant.press("Send")
+        else:
+            participant.trial(rows[-1]["label"])
+        with page.expect_download() as download:
+            participant.press("Download my answers")
+        require_accessible(page)
+        shot(page, "unsent")
+        download.value.save_as(tmp_path / download.value.suggested_filename)
+        path = next(tmp_path.glob("metamers-*.json"))
+        token = page.context.cookies()[0]["value"].partition(".")[2]
+        assert token and token not in path.read_text()
+        told = take_in(opened, path)
+        assert told["state"] == "finished" and told["new"] and take_in(opened, path)["new"] == 0
+        page.unroute("**/api/*")  # the page went on trying
+        page.get_by_text("You are done").wait_for()
+        assert page.locator("code").text_content() == told["code"]
+    with opened.engine.begin() as db:
+        events = db.execute(select(EVENT).order_by(EVENT.c.seq)).mappings().all()
+        answers = db.execute(select(RESPONSE).order_by(RESPONSE.c.trial_no)).mappings().all()
+        assert not db.execute(select(CONFLICT)).all()
+        comments = db.execute(select(ANSWER.c.value)).scalars().all()
+    assert [row["seq"] for row in events] == list(range(1, len(events) + 1))
+    assert [row["response"] for row in answers] == participant.said and len(answers) == 13
+    assert comments == (["none"] if gone == "at the end" else [])
 
 
 def at_the_main_part(page, opened):

@@ -1,8 +1,8 @@
 /** A participant's way through an experiment. */
 import { initJsPsych } from "jspsych";
 import { Fullscreen } from "./fullscreen";
-import { Outbox, persist, post, RequestError } from "./outbox";
-import { comments, demographics, ending, screen } from "./screens";
+import { Outbox, persist, post, RequestError, server } from "./outbox";
+import { button, comments, demographics, ending, offerFile, screen } from "./screens";
 import { SoundTrial } from "./sound";
 import { chosenLanguage, textsFor } from "./texts";
 import ImageChoice, { type Times } from "./trial";
@@ -24,6 +24,7 @@ interface Session {
   url?: string | null;
   trials?: Trial[];
   lease?: string;
+  session?: string;
   late?: boolean;
   experiment?: { task: string; labels: string[]; times: Times; demographics: boolean; fullscreen: boolean };
 }
@@ -33,6 +34,8 @@ const HEARTBEAT_MS = 20_000;
 const AT_ONCE = 6;
 /** Of the files, the share that may fail before the session is given up. */
 const MOST_FAILED = 0.05;
+/** After so long without saving, what is not saved is offered as a file. */
+const OFFER_AFTER_MS = 120_000;
 
 const language = chosenLanguage();
 let texts = textsFor(language, "image");
@@ -62,10 +65,11 @@ async function main(): Promise<void> {
   }
   watching.abort();
   outbox.close();
-  tell(texts.saving);
-  await outbox.flush();
-  const last = await ask<Session>("/api/finish", { lease: outbox.lease, last_seq: outbox.lastSeq });
-  tell("");
+  const finish = async () => {
+    await outbox.flush();
+    return ask<Session>("/api/finish", { lease: outbox.lease, last_seq: outbox.lastSeq });
+  };
+  const last = await saved(session, outbox, finish());
   leave.hidden = true;
   end({ ...session, ...last });
 }
@@ -74,16 +78,15 @@ async function main(): Promise<void> {
 function end(session: Session): void {
   if (document.fullscreenElement) void document.exitFullscreen();
   ending(element, texts, session);
+  const leaveBy = server.ended(session.state);
+  if (leaveBy) element.querySelector(".screen")!.append(button(texts.go, leaveBy));
   if (session.mode !== "lab") return;
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = texts.nextParticipant;
-  button.addEventListener("click", async () => {
+  const next = async () => {
     sessionStorage.clear();
     await ask("/api/sessions", { recruited: { source: "lab" } });
     location.reload();
-  });
-  element.querySelector(".screen")!.append(button);
+  };
+  element.querySelector(".screen")!.append(button(texts.nextParticipant, next));
 }
 
 /** The session of this browser, or a new one, in this tab. What was not sent before is sent first. */
@@ -153,12 +156,23 @@ async function goThrough(session: Session, outbox: Outbox, filling: Fullscreen |
       if (failed > 2 && failed > MOST_FAILED * session.trials!.length) throw new Error("too many files cannot be shown");
       if (trial.phase === "practice") await feedback(trial, outbox);
     }
-    tell(outbox.unsent ? texts.saving : "");
-    await outbox.flush();
-    tell("");
+    await saved(session, outbox, outbox.flush());
     if (outbox.state !== "running") return false;
   }
   return true;
+}
+
+/** Wait for what saves the answers. Where that fails for long, they can be taken as a file meanwhile. */
+async function saved<T>(session: Session, outbox: Outbox, saving: Promise<T>): Promise<T> {
+  tell(texts.saving);
+  const offer = () => offerFile(element, texts, () => server.file(outbox.left(session.session!)));
+  const timer = setTimeout(offer, OFFER_AFTER_MS);
+  try {
+    return await saving;
+  } finally {
+    clearTimeout(timer);
+    tell("");
+  }
 }
 
 /** What jsPsych needs for the stimulus of a trial; without choices, for a headphone check. */
@@ -211,7 +225,7 @@ function load<T>(trials: Trial[], decode: (content: Blob) => Promise<T>): Map<nu
 
 async function loadOne<T>(media: string, decode: (content: Blob) => Promise<T>): Promise<T | null> {
   const get = async () => {
-    const response = await fetch(`/media/${media}`, { signal: AbortSignal.timeout(20_000) });
+    const response = await fetch(server.media(media), { signal: AbortSignal.timeout(20_000) });
     if (!response.ok) throw new RequestError(response.status, {});
     return response.blob();
   };

@@ -36,6 +36,40 @@ async function postOnce<T>(path: string, message: unknown): Promise<T> {
   return told as T;
 }
 
+/** What the page talks to. */
+export interface Server {
+  /** Throws RequestError for what is refused, anything else for what may come through later. */
+  post<T>(path: string, message: unknown): Promise<T>;
+  /** The address of a file. */
+  media(name: string): string;
+  /** What a participant hands to the researcher where nothing can be sent. */
+  file(left: Left): { name: string; content: string };
+  /** Told of the end; what a button there does, null for none. */
+  ended(state: string): (() => void) | null;
+}
+
+/** What is not sent yet. `session` is how the researcher finds the session; `lease` proves whose the events are. */
+export interface Left {
+  session: string;
+  lease: string;
+  last_seq: number;
+  events: Record<string, unknown>[];
+}
+
+const ours: Server = {
+  post: postOnce,
+  media: (name) => `/media/${name}`,
+  file: (left) => ({ name: `metamers-${left.session.slice(0, 8)}.json`, content: JSON.stringify({ version: 1, ...left }) }),
+  ended: () => null,
+};
+
+export let server: Server = ours;
+
+/** Another server, for a page that is not served by ours. */
+export function talkTo(other: Server): void {
+  server = other;
+}
+
 /** Whether the same may come through later. */
 export const isPassing = (error: unknown): boolean =>
   !(error instanceof RequestError) || error.status >= 500 || error.status === 429;
@@ -57,7 +91,7 @@ export async function persist<T>(attempt: () => Promise<T>, onConnection: (conne
 
 /** Ask the server until it answers. Throws RequestError for what it refuses. */
 export const post = <T>(path: string, message: unknown, onConnection: (connected: boolean) => void): Promise<T> =>
-  persist(() => postOnce<T>(path, message), onConnection);
+  persist(() => server.post<T>(path, message), onConnection);
 
 /** Wait, but not once the connection is back. */
 function pause(ms: number): Promise<void> {
@@ -130,6 +164,11 @@ export class Outbox {
       this.sending ??= this.send().finally(() => (this.sending = null));
       await this.sending;
     }
+  }
+
+  /** What the server has not acknowledged. */
+  left(session: string): Left {
+    return { session, lease: this.lease, last_seq: this.seq, events: [...this.waiting] };
   }
 
   /** Take down nothing more. */

@@ -37,6 +37,29 @@ export function screen(
   });
 }
 
+/** A button of its own. */
+export function button(text: string, onClick: () => void): HTMLButtonElement {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = text;
+  made.addEventListener("click", onClick);
+  return made;
+}
+
+/** Let the participant take a file of what cannot be sent, as it is when asked for. */
+export function offerFile(element: HTMLElement, texts: Texts, file: () => { name: string; content: string }): void {
+  void screen(element, texts.unsent, texts.unsentFile);
+  const download = () => {
+    const { name, content } = file();
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([content], { type: "application/octet-stream" }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  };
+  element.querySelector(".row")!.append(button(texts.download, download));
+}
+
 /** The button that hands in a form, in its row. */
 export function submit(text: string): HTMLDivElement {
   const row = document.createElement("div");

@@ -232,6 +232,61 @@ def export(
 
 
 @experiment.command
+def jatos(folder: Path, /, *, out: Path, participants: Count, json: Json = False) -> int:
+    """Write an experiment as a study for JATOS, with a trial list for each participant, and its key beside it.
+
+    Parameters
+    ----------
+    folder
+        The folder of the experiment.
+    out
+        The archive, FILE.jzip, to import in JATOS; FILE.key.json tells what it shows and stays with you.
+    participants
+        How many are expected; when all lists are out, they are dealt again.
+    """
+    _require_web("jatos")
+    from metamers.experiment.jatos import write_archive
+
+    made = write_archive(folder, out, participants)
+    if json:
+        give_json({"experiment": str(folder), **made})
+    else:
+        print(f"{made['archive']}: {made['lists']} lists, {made['media']} files to be shown; import it in JATOS")
+        print(f"keep {made['key']}: `metamers import-responses RUN RESULTS.txt --jatos {made['key']}` needs it")
+    return 0
+
+
+@experiment.command(name="import")
+def import_(folder: Path, file: Path, /, *, database: str | None = None, json: Json = False) -> int:
+    """Take in the file that a participant's page made of answers that it could not send; again, nothing changes.
+
+    Parameters
+    ----------
+    folder
+        The folder of the experiment.
+    file
+        The file as the participant sent it.
+    database
+        As of `serve`.
+    """
+    _require_web("import")
+    from metamers.experiment.opened import open_experiment
+    from metamers.experiment.unsent import take_in
+
+    found = take_in(open_experiment(folder, database), file)
+    if conflicts := found["conflicts"]:
+        say_note(f"events that differ from what was kept, which stays: {len(conflicts)} (first {conflicts[0]})")
+    if found["left_out"]:
+        say_note(f"events left out: {found['left_out']} ({found['why']})")
+    if json:
+        give_json({"experiment": str(folder), **found})
+    else:
+        code = f", code {found['code']}" if found["code"] else ""
+        print(f"{found['new']} new events, {found['known']} were known; the session is {found['state']}{code}")
+    return 0
+
+
+@experiment.command
 def purge(
     folder: Path,
     /,

@@ -1,7 +1,10 @@
 """`metamers import-responses`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -22,6 +25,7 @@ def import_responses(
     columns: Annotated[list[str] | None, Several] = None,
     rt_unit: str | None = None,
     labels: str | None = None,
+    jatos: Path | None = None,
     replace: Annotated[bool, Parameter(negative="")] = False,
     report: bool = True,
     json: Json = False,
@@ -44,6 +48,8 @@ def import_responses(
         The unit of response times: s or ms (model-vs-human: s).
     labels
         What people could choose from: imagenet16, cifar10 or FILE.json; else all labels that are seen.
+    jatos
+        The key of the archive that `metamers experiment jatos` made; the files are results of JATOS, as plain text.
     replace
         Put corrected files in the place of those of the same names, in whatever folder, that were imported before.
     report
@@ -58,9 +64,9 @@ def import_responses(
         raise MetamersError("no file of responses is named; give at least one CSV file after the run")
     store, fields = Store.open(run), None if columns is None else _fields(columns)
     space = label_space(labels) if labels else None
-    with store.locked(say_note):
+    with _tables(files, jatos, columns or rt_unit) as tables, store.locked(say_note):
         known = {record["id"]: record for record in store.responses()}
-        records = import_responses(store, files, columns=fields, rt_unit=rt_unit, space=space, replace=replace)
+        records = import_responses(store, tables, columns=fields, rt_unit=rt_unit, space=space, replace=replace)
         _say_replaced(store, known.values())
         build_tables(store)
         table = read_table(store, "responses")
@@ -91,6 +97,29 @@ def import_responses(
         say(f"{summary['new']} new of {summary['trials']} trials; the run has {summary['participants']} participants")
         say(f"see {summary['report'] or summary['responses']}")
     return 0
+
+
+@contextmanager
+def _tables(files: Sequence[Path], key: Path | None, described: object) -> Iterator[Sequence[Path]]:
+    """The files; where they are results of JATOS, a table of what counts in them."""
+    if key is None:
+        yield files
+        return
+    if described:
+        raise MetamersError(
+            "--jatos: the columns and units of its results are known; leave out --columns and --rt-unit"
+        )
+    if find_spec("sqlalchemy") is None:
+        raise MetamersError("--jatos needs the extra 'web': pip install 'metamers[web]'")
+    from metamers.experiment.jatos_results import score
+
+    with TemporaryDirectory() as scratch:
+        scored = score(files, key, Path(scratch))
+        for name, why in scored.excluded.items():
+            say_note(f"participant {name} does not count ({why})")
+        for where in scored.conflicts:
+            say_note(f"{where}: differs from what the same participant's page sent before; the first stands")
+        yield [scored.table]
 
 
 def _say_replaced(store: "Store", before: Iterable["Record"]) -> None:

@@ -107,6 +107,16 @@ class Finish(_Message):
     last_seq: Annotated[int, Field(ge=0, le=1_000_000)]
 
 
+class Unsent(_Message):
+    """A file that the page made of what it could not send: `lease` is that of its tab, `last_seq` as of `Finish`."""
+
+    version: Literal[1]
+    session: Lease
+    lease: Lease
+    last_seq: Annotated[int, Field(ge=0, le=1_000_000)]
+    events: list[Event]
+
+
 class Withdraw(_Message):
     """To leave for good; keep: whether the data may be kept."""
 

@@ -115,7 +115,9 @@ class Sessions:
         if environment is not None:
             changed["environment"] = environment.model_dump()
         db.execute(_of(SESSION, update(SESSION), session_id).values(**changed))
-        return {**self.describe(db, session_id), "lease": changed["lease"]}
+        opened = {"actor": session_id, "action": "open", "detail": hashed(changed["lease"])}
+        db.execute(insert(AUDIT).values(at=self._now(), **opened))  # what a tab saved as a file is known by it
+        return {**self.describe(db, session_id), "lease": changed["lease"], "session": session_id}
 
     def take(self, db: Connection, session_id: str, lease: str, events: Sequence[Event]) -> Row:
         """Keep events: `ack` is the number of the last that is kept without a gap. `refused` tells of one that the
@@ -132,8 +134,7 @@ class Sessions:
         self._require_lease(session, lease)
         last, told = session["last_seq"], Row(conflicts=[])
         for event in events:
-            payload = event.model_dump(exclude_none=True)
-            digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+            payload, digest = event.model_dump(exclude_none=True), digest_of(event)
             if event.seq > last + 1:
                 break
             kept = {"session_id": session_id, "seq": event.seq, "sha256": digest, "payload": payload}
@@ -372,6 +373,11 @@ def forget(db: Connection, session_id: str) -> None:
         db.execute(_of(table, delete(table), session_id))
     emptied = {"environment": None, "list_number": None, "outcome_code": None}
     db.execute(_of(SESSION, update(SESSION), session_id).values(**emptied))
+
+
+def digest_of(event: Event) -> str:
+    """The SHA-256 by which an event is known again."""
+    return hashed(json.dumps(event.model_dump(exclude_none=True), sort_keys=True))
 
 
 def hashed(token: str) -> str:
