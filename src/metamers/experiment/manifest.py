@@ -74,9 +74,10 @@ def main_stimuli(store: Store, config: "ExperimentConfig", folder: Path) -> list
         raise MetamersError(f"{store.folder}: holds no metamer that passed; people are shown no others")
     if config.missing == "refuse" and len(passed) < len(cells):
         failed = next(cell for cell in cells if cell["verdict"] != "passed")
+        other = "skip" if config.in_pairs else "substitute_natural or skip"
         raise MetamersError(
             f"{store.folder}: {len(cells) - len(passed)} of {len(cells)} cells did not pass (first {failed['cell']}); "
-            "make them anew, or set missing to substitute_natural or skip"
+            f"make them anew, or set missing to {other}"
         )
     references = {cell["reference"]: cell for cell in passed}
     for cell in references.values():
