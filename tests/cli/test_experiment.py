@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 LABELS = ["airplane", "anchor"]
+PAIRS = "pairs-vision"
 INIT = ("experiment", "init", "run", "--out", "exp", "--set", "missing=skip")
 
 
@@ -101,6 +102,10 @@ def test_a_plan_tells_trials_coverage_and_precision(cli, run):
         (("times.mask_ms=-1",), "times.mask_ms"),
         (("tasks=image",), "tasks: Extra inputs are not permitted"),
         (("missing=skip", "--preset", "feather-audio"), "holds images, which the task 'word' does not show"),
+        (("missing=refuse", "--preset", "pairs-vision"), "or set missing to skip"),
+        (("missing=substitute_natural", "--preset", "pairs-vision"), "compare a reference with itself"),
+        (("missing=skip", "pairs=[[a/b, c/d]]", "--preset", "pairs-vision"), "'a/b' is no MODEL/STAGE of the metamers"),
+        (("missing=skip", "pairs=[[a/b, c/d]]"), "pairs are of the tasks image_pair and sound_pair, not of image"),
         (("missing=skip", "--practice", "photos"), "'photos' has too few stimuli with the experiment's labels"),
     ],
 )
@@ -214,6 +219,21 @@ def test_a_file_of_what_was_not_sent_is_taken_in(cli, run):
     Path("unsent.json").write_text(json.dumps({**unsent, "events": [{"seq": 3, "type": "focus", "t_ms": 1.0}]}))
     told = cli("experiment", "import", "exp", "unsent.json")
     assert told.code == 0 and "events left out: 1 (the events after 1 are missing)" in told.err
+
+
+def test_from_a_run_to_preferences(cli, run):
+    made = cli(*INIT, "practice=2", "screening={trials: 0, pass: 0}", "catch={trials: 2, pass: 2}", "--preset", PAIRS)
+    assert made.code == 0 and "2 pairs of conditions" in made.out
+    pairs = yaml.safe_load(Path("exp/experiment.yaml").read_text())["pairs"]
+    assert pairs == [[f"picto-resnet/{stage}", f"picto-resnet-b/{stage}"] for stage in ("relu", "output")]
+    words = cli("experiment", "plan", "exp").out
+    assert "8 trials a participant, 4 main ones" in words and "2 pairs of conditions, 2 trials of each\n" in words
+    assert cli("experiment", "simulate", "exp", "--participants", "3", "--json").json["states"] == {"finished": 3}
+    assert "data/pairs.csv tells" in cli("experiment", "export", "exp", "--out", "data").out
+    with Path("data/pairs.csv").open(newline="") as file:
+        assert 0 < sum(int(row["n"]) for row in csv.DictReader(file)) <= 12  # less those without both metamers
+    refused = cli("import-responses", "run", "data/trials.csv")
+    assert refused.code == 2 and "preferences between two candidates" in refused.err and refused.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

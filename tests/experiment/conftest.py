@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -33,7 +33,20 @@ def heard(tmp_path):
     return write_experiment(tmp_path / "heard", task="word", headphones={"trials": 2, "pass": 1})
 
 
-def write_experiment(folder, **changes):
+@pytest.fixture
+def paired(tmp_path):
+    """A folder of an experiment in which metamers of six references in three conditions are compared, each with
+    each."""
+    return write_pairs(tmp_path / "paired")
+
+
+def write_pairs(folder, **changes):
+    conditions = ("natural", "secretnet/alpha", "secretnet/omega", "hiddennet/alpha")
+    pairs = [list(pair) for pair in combinations(conditions[1:], 2)]
+    return write_experiment(folder, conditions, **{"task": "image_pair", "pairs": pairs, **changes})
+
+
+def write_experiment(folder, conditions=CONDITIONS, **changes):
     folder.mkdir()
     values = {
         **{"name": "small", "task": "image", "labels": list(LABELS), "practice": 2, "breaks": 1},
@@ -42,7 +55,7 @@ def write_experiment(folder, **changes):
     }
     config = ExperimentConfig.model_validate(values)
     (folder / "experiment.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json", by_alias=True)))
-    wanted = [("main", f"r{i}", LABELS[i % 3], c) for i, c in product(range(6), CONDITIONS)]
+    wanted = [("main", f"r{i}", LABELS[i % 3], c) for i, c in product(range(6), conditions)]
     wanted += [("practice", f"p{i}", LABELS[i], "natural") for i in range(2)]
     wanted += [("screening", f"s{i}", LABELS[i], "natural") for i in range(3)]
     wanted += [("catch", f"c{i}", LABELS[i], "natural") for i in range(2)]
@@ -51,8 +64,8 @@ def write_experiment(folder, **changes):
     stimuli = headphone_stimuli(config, folder)
     for number, (phase, source, label, condition) in enumerate(wanted):
         name = f"{number:016x}"
-        file = f"media/{name}.{'png' if config.task == 'image' else 'wav'}"
-        if config.task == "image":
+        file = f"media/{name}.{'png' if config.task.startswith('image') else 'wav'}"
+        if config.task.startswith("image"):
             Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)).save(folder / file)
         else:
             soundfile.write(folder / file, rng.normal(0, 0.01, 1600), 16_000)

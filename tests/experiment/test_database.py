@@ -42,6 +42,13 @@ def test_other_tables_are_left_alone(tmp_path):
         open_database(str(tmp_path / "other.sqlite"), ROW)
 
 
+def test_tables_of_another_version_are_refused_before_anybody_comes(engine, tmp_path):
+    with engine.begin() as db:
+        db.exec_driver_sql("ALTER TABLE trial RENAME COLUMN second_id TO other_id")
+    with pytest.raises(MetamersError, match="those of another version"):
+        open_database(str(tmp_path / "data.sqlite"), ROW)
+
+
 @pytest.mark.parametrize("where", ["nothing://x", "folder/that/is/not/there.sqlite", "://"])
 def test_what_is_no_database_is_one_clear_line(tmp_path, where, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -140,7 +140,10 @@ def test_what_cannot_be_an_archive_is_refused_and_nothing_is_written(experiment,
     change(experiment, return_url="https://example.org/?cc={code}")
     with pytest.raises(MetamersError, match=r"codes\.complete"):
         write_archive(experiment, tmp_path / "study.jzip", 1)
-    change(experiment, return_url=None)
+    change(experiment, return_url=None, task="image_pair", pairs=[CONDITIONS[1:3]])
+    with pytest.raises(MetamersError, match="image_pair is for our own server"):
+        write_archive(experiment, tmp_path / "study.jzip", 1)
+    change(experiment, task="image", pairs=None)
 
     def unbuilt():
         raise MetamersError("not built")

@@ -12,6 +12,7 @@ from zipfile import ZipFile
 import pytest
 import yaml
 from sqlalchemy import select, update
+from tests.experiment.conftest import write_pairs
 
 from metamers.experiment.database import ANSWER, CHECK, CONFLICT, EVENT, RESPONSE, SESSION, TRIAL
 from metamers.experiment.opened import open_experiment
@@ -337,6 +338,114 @@ def test_sounds_are_heard_once_and_their_words_typed(chromium, heard):
         gates = {row["name"]: row["score"] for row in db.execute(select(CHECK)).mappings()}
     assert len(answers) == 15 and all(row["correct"] for row in answers) and gates == {"headphones": 2, "screening": 3}
     assert all(row["stimulus_ms"] > 90 and row["rt_ms"] > row["stimulus_ms"] for row in answers)
+
+
+def compare(participant, row, keys, go):
+    """Answer a trial with two candidates: right where there is a right answer, else with the first."""
+    participant.press(go)
+    group = participant.page.get_by_role("group")
+    group.wait_for()
+    place = ["first", "second"].index(row["label"] or "first")
+    if keys:
+        participant.page.keyboard.press((["ArrowLeft", "ArrowRight"], ["1", "2"])[row["trial_no"] % 2][place])
+    else:
+        group.get_by_role("button").nth(place).click()
+    group.wait_for(state="detached")
+
+
+def compare_all(page, opened, keys, title, go, same):
+    """A whole session of a task with pairs; its answers."""
+    participant, block = Participant(page, keys), None
+    page.get_by_role("heading", name=title).wait_for()
+    participant.agree()
+    for row in trials_of(opened):
+        if row["block"] != block:
+            participant.press("Go on")
+            block = row["block"]
+        compare(participant, row, keys, go)
+        if row["phase"] == "practice":
+            page.get_by_role("heading", name=same[row["label"]]).wait_for()
+            participant.press("Go on")
+    participant.press("Send")
+    page.get_by_text("You are done").wait_for()
+    with opened.engine.begin() as db:
+        return db.execute(select(RESPONSE).order_by(RESPONSE.c.trial_no)).mappings().all()
+
+
+def require_compared(opened, answers):
+    conditions = {stimulus.stimulus: stimulus.condition for stimulus in opened.design.stimuli}
+    rows = trials_of(opened)
+    assert [row["state"] for row in rows] == ["answered"] * 13 and len(answers) == 13
+    for row, answer in zip(rows, answers, strict=True):
+        if row["phase"] == "main":
+            assert answer["response"] == conditions[row["first_id"]] in row["condition"]
+            assert answer["response_raw"] == "first" and answer["correct"] is None
+        else:
+            assert answer["correct"] and answer["response"] == row["label"]
+
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_two_pictures_are_compared_with_a_third(chromium, paired, keys):
+    opened = open_experiment(paired)
+    same = {"first": "The left one was the same picture", "second": "The right one was the same picture"}
+    with at_the_page(chromium, opened) as page:
+        answers = compare_all(page, opened, keys, "Comparing pictures", "Next picture", same)
+    require_compared(opened, answers)
+    assert all(row["rt_ms"] == row["stimulus_ms"] > 0 and row["hidden_ms"] == 0 for row in answers)
+
+
+def test_two_sounds_are_compared_with_a_third(chromium, tmp_path):
+    opened = open_experiment(write_pairs(tmp_path / "exp", task="sound_pair"))
+    same = {place: f"The {place} of the two was the same sound" for place in ("first", "second")}
+    with at_the_page(chromium, opened) as page:
+        answers = compare_all(page, opened, True, "Comparing sounds", "Next sounds", same)
+    require_compared(opened, answers)
+    # Three sounds of 0.1 s with half a second between.
+    assert [row["stimulus_ms"] for row in answers if row["stimulus_ms"] < 1250] == []
+    assert all(row["rt_ms"] > row["stimulus_ms"] for row in answers)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_comparing_is_accessible(chromium, paired, scheme):
+    with at_the_page(chromium, open_experiment(paired)) as page:
+        page.emulate_media(color_scheme=scheme)
+        participant = Participant(page)
+        participant.agree()
+        participant.press("Go on")
+        participant.press("Next picture")
+        group = page.get_by_role("group", name="Which looks more like the picture above?")
+        group.wait_for()
+        assert [button.inner_text() for button in group.get_by_role("button").all()] == ["Left", "Right"]
+        shot(page, f"pair-{scheme}")
+        require_accessible(page)
+        page.keyboard.press("Enter")  # held down since the trial was asked for, it chooses nothing
+        assert group.is_visible()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="same picture").wait_for()
+        require_accessible(page)
+
+
+def test_what_of_a_pair_cannot_be_shown_is_no_answer(chromium, paired):
+    opened = open_experiment(paired)
+
+    def fail(route):
+        gone = route.request.url.endswith(trials_of(opened)[0]["second_media"])
+        route.fulfill(status=404) if gone else route.continue_()
+
+    with at_the_page(chromium, opened) as page:
+        page.context.route("**/media/*", fail)
+        participant = Participant(page)
+        participant.agree()
+        participant.press("Go on")
+        compare(participant, trials_of(opened)[1], False, "Next picture")
+        page.get_by_role("heading", name="same picture").wait_for()
+    with opened.engine.begin() as db:
+        answers = db.execute(select(RESPONSE).order_by(RESPONSE.c.trial_no)).mappings().all()
+    assert [(row["trial_no"], row["media_ok"], row["correct"]) for row in answers] == [
+        (1, False, None),
+        (2, True, True),
+    ]
 
 
 def test_at_the_end_a_link_leads_back_with_the_code(chromium, experiment):

@@ -2,9 +2,10 @@
 import { initJsPsych } from "jspsych";
 import { Fullscreen } from "./fullscreen";
 import { Outbox, persist, post, RequestError, server } from "./outbox";
+import { ImagePair } from "./pair";
 import { button, comments, demographics, ending, offerFile, screen } from "./screens";
-import { SoundTrial } from "./sound";
-import { chosenLanguage, textsFor } from "./texts";
+import { inARow, SoundTrial } from "./sound";
+import { chosenLanguage, textsFor, type Texts } from "./texts";
 import ImageChoice, { type Times } from "./trial";
 
 interface Trial {
@@ -13,7 +14,11 @@ interface Trial {
   block: number;
   media: string;
   mask: number;
+  /** Of the two that are compared with `media`. */
+  candidates?: string[];
 }
+
+type Files = (HTMLImageElement | AudioBuffer)[];
 
 interface Session {
   state: string;
@@ -131,7 +136,7 @@ async function goThrough(session: Session, outbox: Outbox, filling: Fullscreen |
   for (const trials of blocks.values()) {
     const first = trials[0]!;
     if (outbox.notNeeded.includes(first.trial)) continue;
-    const heard = task !== "image" || first.phase === "headphones";
+    const heard = !task.startsWith("image") || first.phase === "headphones";
     tell("");
     const files = load<HTMLImageElement | AudioBuffer>(trials, heard ? loadSound : loadImage);
     const { practice, screening, mainPart: main } = texts;
@@ -144,17 +149,17 @@ async function goThrough(session: Session, outbox: Outbox, filling: Fullscreen |
     phase = first.phase;
     for (const trial of trials) {
       await filling?.pause();
-      const file = await files.get(trial.trial)!;
-      if (file === null) {
+      const loaded = await files.get(trial.trial)!;
+      if (loaded === null) {
         outbox.add("shown", { trial: trial.trial });
         outbox.add("answered", { trial: trial.trial, answer: { response: null, media_ok: false } });
       } else {
         const choices = trial.phase === "headphones" ? null : labels;
-        await show(trial, stimulusOf(trial, file, choices, task), times, outbox);
+        await show(trial, stimulusOf(trial, loaded, choices, task), times, outbox);
       }
-      failed += Number(file === null);
+      failed += Number(loaded === null);
       if (failed > 2 && failed > MOST_FAILED * session.trials!.length) throw new Error("too many files cannot be shown");
-      if (trial.phase === "practice") await feedback(trial, outbox);
+      if (trial.phase === "practice" && loaded !== null) await feedback(trial, outbox);
     }
     await saved(session, outbox, outbox.flush());
     if (outbox.state !== "running") return false;
@@ -176,7 +181,12 @@ async function saved<T>(session: Session, outbox: Outbox, saving: Promise<T>): P
 }
 
 /** What jsPsych needs for the stimulus of a trial; without choices, for a headphone check. */
-function stimulusOf(trial: Trial, file: HTMLImageElement | AudioBuffer, choices: string[] | null, task: string) {
+function stimulusOf(trial: Trial, files: Files, choices: string[] | null, task: string) {
+  const file = files[0]!;
+  if (trial.candidates && file instanceof HTMLImageElement)
+    return { type: ImagePair, images: files, values: choices, texts };
+  if (trial.candidates)
+    return { type: SoundTrial, sound: inARow(files as AudioBuffer[]), values: choices, names: texts.candidates, pair: true, texts };
   if (file instanceof HTMLImageElement)
     return { type: ImageChoice, image: file, mask_seed: trial.mask, labels: choices ?? [] };
   const names = choices ?? texts.quietest;
@@ -208,17 +218,20 @@ async function show(trial: Trial, stimulus: Shown, times: Times, outbox: Outbox)
 async function feedback(trial: Trial, outbox: Outbox): Promise<void> {
   await outbox.flush();
   const label = outbox.feedback[String(trial.trial)];
-  if (label) await screen(element, `${texts.rightChoice}: ${label}`, [], { go: texts.go });
+  if (!label) return;
+  const told = trial.candidates ? texts.same[label as keyof Texts["same"]] : `${texts.rightChoice}: ${label}`;
+  await screen(element, told, [], { go: texts.go });
 }
 
-/** The files of a block, loaded a few at a time; null for one that cannot be shown after three tries. */
-function load<T>(trials: Trial[], decode: (content: Blob) => Promise<T>): Map<number, Promise<T | null>> {
+/** The files of each trial of a block, loaded a few at a time; null where one cannot be shown after three tries. */
+function load<T>(trials: Trial[], decode: (content: Blob) => Promise<T>): Map<number, Promise<T[] | null>> {
   const lines: Promise<unknown>[] = Array.from({ length: AT_ONCE }, () => Promise.resolve());
   return new Map(
     trials.map((trial, i) => {
-      const file = lines[i % AT_ONCE]!.then(() => loadOne(trial.media, decode));
-      lines[i % AT_ONCE] = file;
-      return [trial.trial, file];
+      const media = [trial.media, ...(trial.candidates ?? [])];
+      const files = lines[i % AT_ONCE]!.then(() => Promise.all(media.map((one) => loadOne(one, decode))));
+      lines[i % AT_ONCE] = files;
+      return [trial.trial, files.then((all) => (all.some((one) => one === null) ? null : (all as T[])))];
     }),
   );
 }

@@ -1,5 +1,6 @@
 /** A trial with a sound, as a jsPsych plugin: it is heard once; then one of the choices is taken, or a word typed. */
 import { ParameterType, type JsPsych, type JsPsychPlugin, type TrialType } from "jspsych";
+import { choosePair } from "./pair";
 import { submit } from "./screens";
 import type { Texts } from "./texts";
 import { choose, ready, round } from "./trial";
@@ -13,6 +14,8 @@ const info = {
     names: { type: ParameterType.STRING, array: true, default: undefined },
     /** Whether the answer is typed. */
     typed: { type: ParameterType.BOOL, default: false },
+    /** Whether one of the last two of three sounds is chosen. */
+    pair: { type: ParameterType.BOOL, default: false },
     times: { type: ParameterType.OBJECT, default: undefined },
     texts: { type: ParameterType.OBJECT, default: undefined },
     prompt: { type: ParameterType.STRING, default: "" },
@@ -32,6 +35,7 @@ const info = {
 } as const;
 
 const AHEAD_S = 0.1;
+const PAUSE_S = 0.5;
 const LATE_MS = 50;
 const STUCK_MS = 5000;
 
@@ -61,6 +65,8 @@ export class SoundTrial implements JsPsychPlugin<typeof info> {
     const values = trial.values as string[];
     const given = trial.typed
       ? await type(element, values, texts)
+      : trial.pair
+      ? await choosePair(element, values, texts, deadline)
       : await choose(element, values, deadline, sameAs(values, names));
     const lasted = end - begin;
     this.jsPsych.finishTrial({
@@ -73,6 +79,23 @@ export class SoundTrial implements JsPsychPlugin<typeof info> {
       timing_ok: !hidden && Math.abs(lasted - 1000 * sound.duration) <= LATE_MS,
     });
   }
+}
+
+/** Sounds one after another, with a pause between. */
+export function inARow(sounds: AudioBuffer[]): AudioBuffer {
+  const rate = sounds[0]!.sampleRate;
+  const pause = Math.round(PAUSE_S * rate);
+  const numberOfChannels = Math.max(...sounds.map((sound) => sound.numberOfChannels));
+  const length = sounds.reduce((sum, sound) => sum + sound.length + pause, -pause);
+  const row = new AudioBuffer({ numberOfChannels, length, sampleRate: rate });
+  let at = 0;
+  for (const sound of sounds) {
+    // A sound of one channel is heard on both sides.
+    for (let c = 0; c < numberOfChannels; c++)
+      row.copyToChannel(sound.getChannelData(Math.min(c, sound.numberOfChannels - 1)), c, at);
+    at += sound.length + pause;
+  }
+  return row;
 }
 
 /** Names that are the values are shown as a grid. */

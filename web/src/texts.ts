@@ -76,6 +76,43 @@ export const TEXTS = {
         "Take a guess when you are not sure.",
       ],
     },
+    question: "Which looks more like the picture above?",
+    candidates: ["Left", "Right"],
+    same: { first: "The left one was the same picture.", second: "The right one was the same picture." },
+    imagePair: {
+      title: "Comparing pictures",
+      consent: [
+        "You will see a picture above two others, and say which of the two looks more like it. Many look strange, and often neither looks much like it; go by your impression, and guess where you are not sure.",
+        "Taking part is voluntary. You may stop at any time without giving a reason, and have your data deleted.",
+        "Your choices, their times, and the size and speed of your screen are kept, without your name or address.",
+        "You need to be at least 18 years old, to see well (with glasses, if you wear them), and to use a computer with a keyboard or a mouse.",
+      ],
+      instructions: [
+        "Above is a picture. Which of the two below it looks more like it?",
+        "Choose with the mouse, or with the left and right arrow keys (or 1 and 2). Take a guess when you are not sure.",
+      ],
+      practice: "First, some pictures to practice. One of the two is the same as the picture above; you will be told which.",
+      debriefing:
+        "Computers see pictures and hear sounds, too. Many of those that you met were made by a computer program so that it could not tell them from natural ones. Your answers show how alike they are to people.",
+    },
+    soundPair: {
+      title: "Comparing sounds",
+      consent: [
+        "You will hear a sound and then two others, and say which of the two sounds more like the one before them. Many sound strange, and often neither sounds much like it; go by your impression, and guess where you are not sure.",
+        "Taking part is voluntary. You may stop at any time without giving a reason, and have your data deleted.",
+        "Your choices, their times, and the size of your screen are kept, without your name or address.",
+        "You need to be at least 18 years old, to hear well, and to wear headphones in a quiet room. Set the volume low first.",
+      ],
+      instructions: [
+        "You will hear three sounds, one after another, once. Which of the last two sounds more like the one before them?",
+        "Choose with the mouse, or with the left and right arrow keys (or 1 and 2). Take a guess when you are not sure.",
+      ],
+      practice: "First, some sounds to practice. One of the last two is the same as the one before them; you will be told which.",
+      next: "Next sounds",
+      question: "The first sound was followed by two others. Which of these two sounded more like it?",
+      candidates: ["The first of the two", "The second of the two"],
+      same: { first: "The first of the two was the same sound.", second: "The second of the two was the same sound." },
+    },
     headphones:
       "Put on your headphones. You will hear three tones, again and again; each time, say which is the quietest. Set the volume so that the tones are clear and comfortable.",
     headphonesAgain:
@@ -165,6 +202,43 @@ export const TEXTS = {
         "Raten Sie, wenn Sie nicht sicher sind.",
       ],
     },
+    question: "Welches sieht dem Bild oben ähnlicher?",
+    candidates: ["Links", "Rechts"],
+    same: { first: "Das linke war dasselbe Bild.", second: "Das rechte war dasselbe Bild." },
+    imagePair: {
+      title: "Bilder vergleichen",
+      consent: [
+        "Sie sehen ein Bild über zwei anderen und sagen, welches der beiden ihm ähnlicher sieht. Viele sehen fremd aus, und oft ist keines sehr ähnlich; gehen Sie nach Ihrem Eindruck, und raten Sie, wenn Sie nicht sicher sind.",
+        "Die Teilnahme ist freiwillig. Sie können jederzeit ohne Angabe von Gründen aufhören und Ihre Daten löschen lassen.",
+        "Gespeichert werden Ihre Antworten, deren Zeiten sowie Größe und Bildrate Ihres Bildschirms, ohne Namen und Adresse.",
+        "Sie müssen mindestens 18 Jahre alt sein, gut sehen (mit Brille, falls Sie eine tragen) und einen Computer mit Tastatur oder Maus benutzen.",
+      ],
+      instructions: [
+        "Oben ist ein Bild. Welches der beiden darunter sieht ihm ähnlicher?",
+        "Wählen Sie mit der Maus oder mit den Pfeiltasten nach links und rechts (oder 1 und 2). Raten Sie, wenn Sie nicht sicher sind.",
+      ],
+      practice: "Zuerst einige Bilder zum Üben. Eines der beiden ist dasselbe wie das Bild oben; Sie erfahren danach, welches.",
+      debriefing:
+        "Auch Computer sehen Bilder und hören Klänge. Viele von denen, die Ihnen begegnet sind, hat ein Programm so gemacht, dass es sie nicht von natürlichen unterscheiden konnte. Ihre Antworten zeigen, wie ähnlich sie für Menschen sind.",
+    },
+    soundPair: {
+      title: "Klänge vergleichen",
+      consent: [
+        "Sie hören einen Klang und danach zwei andere und sagen, welcher der beiden dem davor ähnlicher klingt. Viele klingen fremd, und oft ist keiner sehr ähnlich; gehen Sie nach Ihrem Eindruck, und raten Sie, wenn Sie nicht sicher sind.",
+        "Die Teilnahme ist freiwillig. Sie können jederzeit ohne Angabe von Gründen aufhören und Ihre Daten löschen lassen.",
+        "Gespeichert werden Ihre Antworten, deren Zeiten und die Größe Ihres Bildschirms, ohne Namen und Adresse.",
+        "Sie müssen mindestens 18 Jahre alt sein, gut hören und in einem ruhigen Raum Kopfhörer tragen. Stellen Sie die Lautstärke zuerst niedrig ein.",
+      ],
+      instructions: [
+        "Sie hören drei Klänge nacheinander, einmal. Welcher der letzten beiden klingt dem davor ähnlicher?",
+        "Wählen Sie mit der Maus oder mit den Pfeiltasten nach links und rechts (oder 1 und 2). Raten Sie, wenn Sie nicht sicher sind.",
+      ],
+      practice: "Zuerst einige Klänge zum Üben. Einer der letzten beiden ist derselbe wie der davor; Sie erfahren danach, welcher.",
+      next: "Nächste Klänge",
+      question: "Auf den ersten Klang folgten zwei andere. Welcher dieser beiden klang ihm ähnlicher?",
+      candidates: ["Der erste der beiden", "Der zweite der beiden"],
+      same: { first: "Der erste der beiden war derselbe Klang.", second: "Der zweite der beiden war derselbe Klang." },
+    },
     headphones:
       "Setzen Sie Kopfhörer auf. Sie hören mehrmals drei Töne; sagen Sie jedes Mal, welcher der leiseste ist. Stellen Sie die Lautstärke so ein, dass die Töne deutlich und angenehm sind.",
     headphonesAgain:
@@ -186,8 +260,14 @@ export type Texts = (typeof TEXTS)["en"];
 /** The texts of a language for a task. */
 export function textsFor(language: Language, task: string): Texts {
   const texts = TEXTS[language];
-  if (task === "image") return texts;
-  return { ...texts, ...texts.sound, ...(task === "word" ? texts.word : {}) };
+  const { sound, word, imagePair, soundPair } = texts;
+  const own: Record<string, Partial<Texts>> = {
+    sound,
+    word: { ...sound, ...word },
+    image_pair: imagePair,
+    sound_pair: { ...imagePair, ...sound, ...soundPair },
+  };
+  return { ...texts, ...own[task] };
 }
 
 /** That of the address (?lang=de), else of the browser, else English. */

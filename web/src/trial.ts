@@ -1,5 +1,6 @@
 /** A trial with an image, as a jsPsych plugin: fixation, image, mask and choices, each on a frame of the screen. */
 import { ParameterType, type JsPsych, type JsPsychPlugin, type TrialType } from "jspsych";
+import { watchHidden } from "./hidden";
 import { iconsOf } from "./icons";
 import { drawMask } from "./mask";
 
@@ -49,26 +50,20 @@ interface Onsets {
 
 export default class ImageChoice implements JsPsychPlugin<typeof info> {
   static info = info;
-  private hiddenSince: number | null = null;
-  private hidden = 0;
 
   constructor(private jsPsych: JsPsych) {}
 
   async trial(element: HTMLElement, trial: TrialType<typeof info>): Promise<void> {
     const times = trial.times as Times;
-    const watch = () => this.visibility();
-    document.addEventListener("visibilitychange", watch);
     await ready(element, trial.prompt ?? "");
-    this.hidden = 0; // only what is hidden from here on matters
-    this.hiddenSince = document.hidden ? performance.now() : null;
+    const hidden = watchHidden();
     const frame = await frameMs();
     const { box, parts } = stage(element, trial.image as HTMLImageElement, trial.mask_seed ?? 0);
     const frames: number[] = [];
     const onsets = await run(parts, times, frame, frames, () => (trial.on_shown as () => void)());
     box.remove();
     const { response, at } = await choose(element, trial.labels as string[], times.deadline_ms);
-    document.removeEventListener("visibilitychange", watch);
-    this.visibility();
+    const hidden_ms = hidden();
     const measured = {
       fixation_ms: onsets.stimulus - onsets.fixation,
       stimulus_ms: onsets.mask - onsets.stimulus,
@@ -81,19 +76,11 @@ export default class ImageChoice implements JsPsychPlugin<typeof info> {
       timed_out: response === null,
       rt_ms: round(at - onsets.choices),
       ...Object.fromEntries(names.map((name) => [name, round(measured[name])])),
-      hidden_ms: round(this.hidden),
+      hidden_ms: round(hidden_ms),
       refresh_hz: round(1000 / frame),
       dropped_frames: frames.filter((gap) => gap > 1.5 * frame).length,
-      timing_ok: this.hidden === 0 && onsets.latest <= frame && names.every((name) => Math.abs(measured[name] - wanted[name]) <= frame),
+      timing_ok: hidden_ms === 0 && onsets.latest <= frame && names.every((name) => Math.abs(measured[name] - wanted[name]) <= frame),
     });
-  }
-
-  private visibility(): void {
-    if (document.hidden) this.hiddenSince ??= performance.now();
-    else if (this.hiddenSince !== null) {
-      this.hidden += performance.now() - this.hiddenSince;
-      this.hiddenSince = null;
-    }
   }
 }
 
@@ -109,7 +96,7 @@ export function ready(element: HTMLElement, prompt: string): Promise<void> {
 let shortest = Infinity;
 
 /** How long a frame of this screen is: the shortest median of ten that was met, as a busy computer makes them longer. */
-async function frameMs(): Promise<number> {
+export async function frameMs(): Promise<number> {
   const gaps: number[] = [];
   for (let last = await nextFrame(); gaps.length < 10; ) {
     const now = await nextFrame();
@@ -120,7 +107,7 @@ async function frameMs(): Promise<number> {
   return shortest;
 }
 
-const nextFrame = (): Promise<number> => new Promise((resolve) => requestAnimationFrame(resolve));
+export const nextFrame = (): Promise<number> => new Promise((resolve) => requestAnimationFrame(resolve));
 
 type Part = "fixation" | "image" | "mask";
 

@@ -14,7 +14,6 @@ from metamers.analysis.recognition import (
     count_responses,
     recognition_by_stage,
     recognition_of_counts,
-    wilson_interval,
 )
 from metamers.analysis.relation import (
     correlations,
@@ -28,6 +27,7 @@ from metamers.analysis.relation import (
 from metamers.analysis.robustness import robustness_table
 from metamers.analysis.scores import participant_scores
 from metamers.analysis.seeds import seed_agreement, seed_distances
+from metamers.intervals import wilson_interval
 
 __all__ = [
     "Design",

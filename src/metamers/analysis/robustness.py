@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from metamers.analysis.recognition import wilson_interval
+from metamers.intervals import wilson_interval
 
 
 def attack_name(norm: str, eps: float) -> str:

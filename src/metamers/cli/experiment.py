@@ -29,7 +29,7 @@ def init(
     /,
     *,
     out: Path,
-    preset: Literal["feather-vision", "feather-audio", "geirhos-lab"] = "feather-vision",
+    preset: Literal["feather-vision", "feather-audio", "geirhos-lab", "pairs-vision", "pairs-audio"] = "feather-vision",
     practice: str | None = None,
     set_: Annotated[list[str] | None, Several, Parameter(name="--set")] = None,
     json: Json = False,
@@ -43,7 +43,8 @@ def init(
     out
         The folder of the experiment.
     preset
-        What it is like, but for what --set changes.
+        What it is like, but for what --set changes. In the last two, nothing is named: participants say which of two
+        metamers looks (sounds) more like the reference.
     practice
         A folder of natural stimuli for practice, screening and catch trials; pictograms need none.
     set_
@@ -58,7 +59,8 @@ def init(
     if json:
         give_json({"experiment": str(out), "stimuli": len(stimuli), "main": main, "labels": list(config.labels)})
     else:
-        print(f"{main} stimuli of main trials and {len(stimuli) - main} others, {len(config.labels)} labels")
+        asked = f"{len(config.pairs)} pairs of conditions" if config.pairs else f"{len(config.labels)} labels"
+        print(f"{main} stimuli of main trials and {len(stimuli) - main} others, {asked}")
         print(f"see {out / 'experiment.yaml'}; `metamers experiment plan {out}` says what it asks of people")
     return 0
 
@@ -82,7 +84,7 @@ def plan(folder: Path, /, *, participants: Count = 20, json: Json = False) -> in
     if json:
         give_json({"experiment": str(folder), **asdict(found)})
     else:
-        _say_plan(found)
+        _say_plan(found, pairs=config.in_pairs)
     if found.megabytes > MOST_MEGABYTES:
         say_note(f"each participant loads {found.megabytes:.0f} MB; smaller images or fewer trials load sooner")
     return 0
@@ -160,7 +162,8 @@ def simulate(
         Of their answers.
     profile
         A table of how often people are right (columns model, stage_index, human_mean), used by the relative depth of
-        stage; without one, accuracy falls from 0.9 for natural stimuli to 0.2 at each model's last stage.
+        stage; without one, accuracy falls from 0.9 for natural stimuli to 0.2 at each model's last stage. Of two
+        candidates, each is chosen in proportion to it.
     profile_model
         Which of its models.
     database
@@ -201,7 +204,8 @@ def export(
     identities: bool = False,
     json: Json = False,
 ) -> int:
-    """Write the data as tables; OUT/responses.csv is for `metamers import-responses`, OUT/codebook.csv explains.
+    """Write the data as tables; OUT/responses.csv is for `metamers import-responses`, OUT/pairs.csv tells what was
+    preferred, where pairs are compared, OUT/codebook.csv explains.
 
     Parameters
     ----------
@@ -220,14 +224,15 @@ def export(
     from metamers.experiment.export import export as write
     from metamers.experiment.opened import open_experiment
 
-    found = write(open_experiment(folder, database), out, identities=identities, modes=mode)
+    opened = open_experiment(folder, database)
+    found = write(opened, out, identities=identities, modes=mode)
     if json:
         give_json({"experiment": str(folder), "out": str(out), **found})
     else:
         print(f"{found['included']} of {found['sessions']} sessions count, of {found['trials']} trials in all")
-        print(
-            f"see {out / 'trials.csv'}; `metamers import-responses RUN {out / 'responses.csv'}` takes them to the run"
-        )
+        taken = f"`metamers import-responses RUN {out / 'responses.csv'}` takes them to the run"
+        preferred = f"{out / 'pairs.csv'} tells how often which condition was chosen"
+        print(f"see {out / 'trials.csv'}; {preferred if opened.design.config.in_pairs else taken}")
     return 0
 
 
@@ -327,12 +332,16 @@ def _require_web(command: str) -> None:
         raise MetamersError(f"experiment {command} needs the extra 'web': pip install 'metamers[web]'")
 
 
-def _say_plan(found: "Plan") -> None:
+def _say_plan(found: "Plan", *, pairs: bool) -> None:
     many, each = found.participants, _range(found.trials_per_condition)
     print(f"{found.trials} trials a participant, {found.main_trials} main ones, about {found.minutes:.0f} minutes")
-    print(f"{found.conditions} conditions, {each} trials of each; natural: {_range(found.natural_trials)}")
+    if pairs:
+        print(f"{found.conditions} pairs of conditions, {each} trials of each")
+    else:
+        print(f"{found.conditions} conditions, {each} trials of each; natural: {_range(found.natural_trials)}")
     print(f"of {many} participants, {_range(found.seen)} see each of the {found.sources} references in it")
-    print(f"standard error of a condition at one half: {found.se_participant:.3f}; of the mean {found.se_mean:.3f}")
+    precision = f"{found.se_participant:.3f}; of the mean {found.se_mean:.3f}"
+    print(f"standard error of a {'pair' if pairs else 'condition'} at one half: {precision}")
     print(f"{found.megabytes:.1f} MB are loaded by each")
 
 

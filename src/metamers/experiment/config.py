@@ -12,6 +12,9 @@ PRESETS = Path(str(files("metamers.experiment") / "presets"))
 VERSION: Literal[1] = 1
 """Of experiment.yaml."""
 
+PLACES = ("first", "second")
+"""Of the candidates of a pair: on the left and on the right, or heard first and second."""
+
 Count = Annotated[int, Field(ge=0)]
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
 
@@ -62,7 +65,9 @@ class Codes(_Part):
 class ExperimentConfig(_Part):
     """An experiment in which people name the metamers of a run.
 
-    task: `image` and `sound` are named with one of `labels`, a `word` is typed from them. main_trials: None for as many
+    task: `image` and `sound` are named with one of `labels`, a `word` is typed from them; in an `image_pair` or
+    `sound_pair`, one of two metamers of a reference is chosen as more like it. pairs: the conditions (MODEL/STAGE) that
+    are compared, None for `metamers.experiment.pairs.default_pairs`. main_trials: None for as many
     as there are references, at most 400. retention_days: how old sessions may be before `purge` deletes them.
     natural_share: of the main trials; None for that of each other condition.
     missing: what takes the place of a (reference, condition) without a verified metamer: `refuse` makes no experiment,
@@ -76,8 +81,9 @@ class ExperimentConfig(_Part):
     version: Literal[1] = VERSION
     preset: str | None = None
     name: str
-    task: Literal["image", "sound", "word"]
-    labels: Annotated[tuple[str, ...], Field(min_length=2)]
+    task: Literal["image", "sound", "word", "image_pair", "sound_pair"]
+    labels: tuple[str, ...]
+    pairs: Annotated[tuple[tuple[str, str], ...], Field(min_length=1)] | None = None
     times: Times = Times()
     headphones: Headphones = Headphones(trials=0, must=0)
     practice: Count = 16
@@ -104,6 +110,8 @@ class ExperimentConfig(_Part):
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Self:
+        if len(self.labels) < 2 and not self.in_pairs:
+            raise ValueError(f"{len(self.labels)} labels; people need at least two to choose from")
         if len(set(self.labels)) < len(self.labels):
             raise ValueError("a label is there twice; give each once")
         if self.task == "word" and len({label.casefold() for label in self.labels}) < len(self.labels):
@@ -111,6 +119,39 @@ class ExperimentConfig(_Part):
         if self.task != "word" and len(self.labels) > 64:
             raise ValueError(f"{len(self.labels)} labels: at most 64 can be chosen from; use the task word")
         return self
+
+    @model_validator(mode="after")
+    def _pairs_can_be_compared(self) -> Self:
+        if not self.in_pairs:
+            if self.pairs is not None:
+                raise ValueError(
+                    f"pairs are of the tasks image_pair and sound_pair, not of {self.task}; leave them out"
+                )
+            return self
+        if self.missing == "substitute_natural":
+            raise ValueError("missing: substitute_natural would compare a reference with itself; use refuse or skip")
+        if self.natural_share is not None:
+            raise ValueError("natural_share: no natural stimuli are compared; leave it out")
+        if self.practice + self.screening.trials + self.catch.trials == 1:
+            raise ValueError(
+                "one trial of practice, screening or catch has nothing to be told from; ask for two or none"
+            )
+        pairs = [frozenset(pair) for pair in self.pairs or ()]
+        if any(len(pair) == 1 for pair in pairs) or len(set(pairs)) < len(pairs):
+            raise ValueError(
+                "pairs: a condition is compared with itself, or two are compared twice; give each pair once"
+            )
+        return self
+
+    @property
+    def in_pairs(self) -> bool:
+        """Whether two candidates are compared with a reference, and nothing is named."""
+        return self.task.endswith("_pair")
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What can be answered to a trial."""
+        return PLACES if self.in_pairs else self.labels
 
 
 def preset(name: str) -> dict[str, Any]:

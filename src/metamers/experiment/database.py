@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import (
     JSON,
@@ -33,6 +33,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from metamers.errors import MetamersError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Inspector
 
 T = TypeVar("T")
 
@@ -89,11 +92,14 @@ TRIAL = Table(
     *(Column("block", Integer), Column("phase", String(16)), Column("stimulus_id", String(16))),
     *(Column("reference", Text), Column("condition", Text), Column("label", Text), Column("substituted", Boolean)),
     *(Column("assigned", Text), Column("media", String(32), index=True, unique=True), Column("mask_seed", Integer)),
+    *(Column("first_id", String(16)), Column("first_media", String(32), index=True, unique=True)),
+    *(Column("second_id", String(16)), Column("second_media", String(32), index=True, unique=True)),
     *(Column("state", String(16)), Column("attempts", Integer)),
 )
 """Written whole before the first trial. `assigned` is the condition that was to be shown, `condition` that which is.
-`state` is waiting, shown, answered, interrupted or not needed (of a further attempt at a gate that was passed);
-`attempts` counts how often it was shown."""
+`first_id` and `second_id` are the candidates of tasks with pairs, whose main trials have no `label`. `state` is
+waiting, shown, answered, interrupted or not needed (of a further attempt at a gate that was passed); `attempts` counts
+how often it was shown."""
 RESPONSE = Table(
     *("response", METADATA),
     _of_session(),
@@ -157,7 +163,7 @@ def _prepare(engine: Engine, experiment: dict[str, Any]) -> None:
     try:
         with engine.begin() as connection:
             there = set(inspect(connection).get_table_names())
-            if there and not METADATA.tables.keys() <= there:
+            if there and not (METADATA.tables.keys() <= there and _columns() <= _columns(inspect(connection))):
                 raise MetamersError(f"{_told(engine)}: holds other tables, or those of another version; give a new one")
             METADATA.create_all(connection)
             rows = connection.execute(select(EXPERIMENT)).mappings().all()
@@ -166,6 +172,13 @@ def _prepare(engine: Engine, experiment: dict[str, Any]) -> None:
             _require_same(_told(engine), [dict(row) for row in rows], experiment)
     except (OperationalError, SQLAlchemyError) as error:
         raise MetamersError(f"{_told(engine)}: cannot be used ({_first_line(error)})") from error
+
+
+def _columns(found: "Inspector | None" = None) -> set[tuple[str, str]]:
+    """The columns of the tables, as they should be or as they are found."""
+    if found is None:
+        return {(name, column.name) for name, table in METADATA.tables.items() for column in table.columns}
+    return {(name, column["name"]) for name in METADATA.tables for column in found.get_columns(name)}
 
 
 def connect(where: str) -> Engine:

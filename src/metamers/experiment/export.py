@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, RowMapping, select
 
 from metamers.errors import MetamersError
+from metamers.experiment.config import PLACES
 from metamers.experiment.database import ANSWER, CHECK, EVENT, IDENTITY, RESPONSE, SESSION, TRIAL, reading
 from metamers.experiment.gates import last_attempts
 from metamers.experiment.messages import Environment
 from metamers.experiment.opened import Opened
+from metamers.experiment.pairs import COLUMNS, preferences
 from metamers.experiment.trials import Design
 from metamers.store import sha256, write_json, write_whole
 
@@ -26,16 +28,17 @@ TRIALS = {
     "block": "from 0: each attempt at the headphone check, practice, screening, main trials; a break between blocks",
     "phase": "headphones, practice, screening, catch or main",
     "cell": "name of the stimulus in the run",
-    "condition": "MODEL/STAGE of the metamer, or natural",
+    "condition": "MODEL/STAGE of the metamer, or natural; of two candidates, both",
     "model": "generating model",
     "stage": "stage at which it is a metamer",
     "reference": "the natural stimulus",
-    "label": "right answer",
+    "label": "right answer; empty where there is none",
     "assigned": "condition that was to be shown",
     "substituted": "1 where the reference took the place of a missing metamer",
-    "response": "label that was chosen; empty without an answer",
+    "response": "label that was chosen, of two candidates the condition of the chosen one (outside of main trials: "
+    "first or second); empty without an answer",
     "response_raw": "what was typed or clicked",
-    "correct": "1 right, 0 wrong, empty where nothing could be shown",
+    "correct": "1 right, 0 wrong, empty where nothing could be shown, and where no answer is right",
     "timed_out": "1 where the time to answer was over",
     "rt_ms": "from the choices' appearance (sound: from the sound's begin) to the answer, ms",
     "fixation_ms": "measured duration, ms",
@@ -50,8 +53,15 @@ TRIALS = {
     "attempt": "2 where the trial was shown again after an interruption",
     "state": "answered, interrupted (shown, not answered), waiting (not shown), not needed (a check that had passed)",
     "received_at": "when the server had it, UTC",
-    "included": "1 in responses.csv, 0 not; exclusions.csv tells why",
+    "included": "1 in responses.csv or pairs.csv, 0 not; exclusions.csv tells why",
 }
+IN_PAIRS = {
+    "first": "condition of the candidate on the left, or heard first; natural in trials that have a right answer",
+    "second": "condition of the other candidate",
+    "first_cell": "its name in the run",
+    "second_cell": "its name in the run",
+}
+"""Columns of `trials.csv` where two candidates are compared with a reference."""
 SESSIONS = ("participant", "mode", "state", "list_number", "outcome_code", "n_resumes")
 TIMES = ("created_at", "consented_at", "finished_at")
 CHECKS = ("participant", "name", "attempt", "score", "n", "threshold", "passed")
@@ -61,7 +71,8 @@ _DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 
 def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequence[str] | None = None) -> Row:
     """Write the data to a new folder: `trials.csv` (a row for each trial), `responses.csv` (the main trials that count,
-    for `import-responses`), `sessions.csv`, `checks.csv`, `answers.csv` (forms), `exclusions.csv`, `events.jsonl`, a
+    for `import-responses`) or, where pairs are compared, `pairs.csv` (how often which was chosen), `sessions.csv`,
+    `checks.csv`, `answers.csv` (forms), `exclusions.csv`, `events.jsonl`, a
     file for each participant in the format of model-vs-human, `codebook.csv` and `manifest.json` with hashes; with
     `identities`, who is who, too. modes: of the sessions; None for all but pilots and simulated ones, or, where there
     are no others, those.
@@ -84,20 +95,26 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
         counts = row["phase"] == "main" and row["state"] == "answered" and row["media_ok"] is not False
         row["included"] = counts and not row["substituted"] and row["participant"] not in excluded
     environment = list(Environment.model_fields)
+    config = opened.design.config
+    told = TRIALS | (IN_PAIRS if config.in_pairs else {})
     tables = {
-        "trials.csv": _csv(list(TRIALS), trials),
-        "responses.csv": _csv(["participant", "cell", "label", "response", "rt_ms"], _included(trials), safe=False),
+        "trials.csv": _csv(list(told), trials),
         "sessions.csv": _csv([*SESSIONS, *TIMES, *environment], [{**(s["environment"] or {}), **s} for s in sessions]),
         "checks.csv": _csv(CHECKS, checks),
         "answers.csv": _csv(("participant", "form", "item", "value"), forms),
         "exclusions.csv": _csv(("participant", "rule", "value", "threshold"), reasons),
-        "codebook.csv": _csv(("name", "meaning"), [{"name": k, "meaning": v} for k, v in TRIALS.items()]),
+        "codebook.csv": _csv(("name", "meaning"), [{"name": k, "meaning": v} for k, v in told.items()]),
         "events.jsonl": "".join(json.dumps(event, sort_keys=True) + "\n" for event in events),
     }
     if identities:
         fields = ("participant", "source", "external_id", "study_ref", "session_ref")
         tables["identities.csv"] = _csv(fields, who)
-    tables |= {f"model-vs-human/{name}.csv": text for name, text in _model_vs_human(trials).items()}
+    if config.in_pairs:
+        tables["pairs.csv"] = _csv(COLUMNS, preferences(config.pairs or (), _included(trials)))
+    else:
+        named = ["participant", "cell", "label", "response", "rt_ms"]
+        tables["responses.csv"] = _csv(named, _included(trials), safe=False)
+        tables |= {f"model-vs-human/{name}.csv": text for name, text in _model_vs_human(trials).items()}
     for name, text in tables.items():
         write_whole(out / name, text.encode())
     hashes = {name: sha256(text.encode()) for name, text in tables.items()}
@@ -165,9 +182,18 @@ def _trials(db: Connection, design: Design, session: Row) -> list[Row]:
             | {"participant": session["participant"], "mode": session["mode"], "trial": trial["trial_no"]}
             | {"cell": stimulus.cell, "model": stimulus.model, "stage": stimulus.stage}
             | {name: trial[name] for name in TRIALS if name in trial}
+            | _candidates(design, trial)
             | {name: value for name, value in answers.get(trial["trial_no"], {}).items() if name in TRIALS}
         )
     return rows
+
+
+def _candidates(design: Design, trial: RowMapping) -> Row:
+    told: Row = {}
+    for place in PLACES if trial["first_id"] else ():
+        stimulus = design.by_id[trial[f"{place}_id"]]
+        told |= {place: stimulus.condition, f"{place}_cell": stimulus.cell}
+    return told
 
 
 def _joined(db: Connection, table: Any, sessions: Sequence[Row]) -> list[Row]:

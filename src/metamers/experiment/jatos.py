@@ -74,6 +74,8 @@ def write_archive(folder: Path, out: Path, participants: int) -> dict[str, Any]:
         if path.exists():
             raise MetamersError(f"{path}: is there already, and a key that is lost cannot be made again; choose --out")
     config, stimuli = read_experiment(folder)
+    if config.in_pairs:
+        raise MetamersError(f"{folder}: {config.task} is for our own server; give JATOS a task in which people name")
     # Nothing there may know who passed at the first attempt.
     once = config.headphones.model_copy(update={"attempts": 1})
     config = config.model_copy(update={"headphones": once})

@@ -9,13 +9,16 @@ import yaml
 from metamers.errors import MetamersError
 from metamers.experiment.config import ExperimentConfig, preset
 from metamers.experiment.manifest import (
+    NATURAL,
     Stimulus,
+    cells_of,
     extra_stimuli,
     headphone_stimuli,
     main_stimuli,
     read_manifest,
     write_manifest,
 )
+from metamers.experiment.pairs import compared, require_shown
 from metamers.store import Store, change, read_config, write_whole
 
 if TYPE_CHECKING:
@@ -33,25 +36,28 @@ def make_experiment(
 ) -> tuple[ExperimentConfig, list[Stimulus]]:
     """Write `experiment.yaml`, the files to be shown and their table to a new folder.
 
-    The labels are those of the run's references. practice: natural stimuli for practice, screening and catch trials;
+    The labels are those of the run's references; what is compared in a task with pairs, see
+    `metamers.experiment.pairs.compared`. practice: natural stimuli for practice, screening and catch trials;
     None: pictograms, where the labels are theirs.
 
-    Raises MetamersError for a folder that is not empty, and as `main_stimuli` and `extra_stimuli` do.
+    Raises MetamersError for a folder that is not empty, and as `main_stimuli`, `extra_stimuli` and `compared` do.
     """
     if folder.exists() and any(folder.iterdir()):
         raise MetamersError(f"{folder}: is not empty; choose a new or empty --out")
     store = Store.open(run)
     labels = sorted({str(cell["label"]) for batch in store.batches() for cell in batch["cells"] if cell["label"]})
-    if len(labels) < 2:
-        raise MetamersError(f"{run}: its stimuli have {len(labels)} labels; people need at least two to choose from")
     values = {"preset": preset_name, "name": run.resolve().name, "labels": labels, **preset(preset_name)}
     change(values, changes or {}, "--set")
+    if len(labels) < 2 and not str(values["task"]).endswith("_pair"):
+        raise MetamersError(f"{run}: its stimuli have {len(labels)} labels; people need at least two to choose from")
     config = _checked(values)
     kind = store.study()["stimuli"]["kind"]
-    if (config.task == "image") != (kind == "image"):
+    if config.task.startswith("image") != (kind == "image"):
         raise MetamersError(
             f"{run}: holds {kind}s, which the task {config.task!r} does not show; choose another --preset"
         )
+    if config.in_pairs:
+        config = config.model_copy(update={"pairs": compared(config.pairs, cells_of(store))})
     given = practice or _pictograms(config)
     main = main_stimuli(store, config, folder)
     stimuli = headphone_stimuli(config, folder) + main + extra_stimuli(given, config, main, folder)
@@ -63,7 +69,20 @@ def make_experiment(
 
 def read_experiment(folder: Path) -> tuple[ExperimentConfig, list[Stimulus]]:
     """An experiment's configuration and stimuli. Raises MetamersError where one is missing, wrong or altered."""
-    return read_config(folder / FILE, ExperimentConfig), read_manifest(folder)
+    config, stimuli = read_config(folder / FILE, ExperimentConfig), read_manifest(folder)
+    if config.in_pairs:
+        _require_pairs(folder / FILE, config, stimuli)
+    return config, stimuli
+
+
+def _require_pairs(path: Path, config: ExperimentConfig, stimuli: list[Stimulus]) -> None:
+    if config.pairs is None:
+        raise MetamersError(f"{path}: pairs is missing; list the pairs of conditions, [MODEL/STAGE, MODEL/STAGE]")
+    shown: dict[str, set[str]] = {}
+    for stimulus in stimuli:
+        if stimulus.phase == "main" and stimulus.condition != NATURAL:
+            shown.setdefault(stimulus.condition, set()).add(stimulus.source)
+    require_shown(config.pairs, shown)
 
 
 def _checked(values: dict[str, Any]) -> ExperimentConfig:

@@ -54,32 +54,34 @@ class Stimulus:
     factor: int = 1
 
 
+def cells_of(store: Store) -> list[Record]:
+    """The cells of a run that people are asked about: those of its first recipe and seed."""
+    study = store.study()
+    recipe, seed = study["recipes"][0]["name"], study["seeds"][0]
+    batches = (batch for batch in store.batches() if (batch["recipe"], batch["seed"]) == (recipe, seed))
+    return [cell for batch in batches for cell in batch["cells"]]
+
+
 def main_stimuli(store: Store, config: "ExperimentConfig", folder: Path) -> list[Stimulus]:
     """The references of a run and its verified metamers, of its first recipe and seed, copied to `folder`.
 
     Raises MetamersError where there is none, for labels that are not the experiment's, for a file that is no longer as
     recorded, and, where the configuration refuses that, for a (reference, condition) without a verified metamer.
     """
-    study = store.study()
-    recipe, seed = study["recipes"][0]["name"], study["seeds"][0]
-    cells = [
-        cell
-        for batch in store.batches()
-        if (batch["recipe"], batch["seed"]) == (recipe, seed)
-        for cell in batch["cells"]
-    ]
+    cells = cells_of(store)
     passed = [cell for cell in cells if cell["verdict"] == "passed"]
     if not passed:
         raise MetamersError(f"{store.folder}: holds no metamer that passed; people are shown no others")
     if config.missing == "refuse" and len(passed) < len(cells):
         failed = next(cell for cell in cells if cell["verdict"] != "passed")
+        other = "skip" if config.in_pairs else "substitute_natural or skip"
         raise MetamersError(
             f"{store.folder}: {len(cells) - len(passed)} of {len(cells)} cells did not pass (first {failed['cell']}); "
-            "make them anew, or set missing to substitute_natural or skip"
+            f"make them anew, or set missing to {other}"
         )
     references = {cell["reference"]: cell for cell in passed}
     for cell in references.values():
-        if cell["label"] not in config.labels:
+        if cell["label"] not in config.labels and not config.in_pairs:
             raise MetamersError(
                 f"{store.folder}: {cell['reference']!r} is labeled {cell['label']!r}, which is none of the "
                 f"experiment's labels; give labels that have it"
@@ -92,7 +94,7 @@ def extra_stimuli(
     given: "StimulusSet", config: "ExperimentConfig", sources: Iterable[Stimulus], folder: Path
 ) -> list[Stimulus]:
     """Natural stimuli for practice, screening and catch trials, as many of each label as can be, none of them one of
-    `sources`, written to `folder`.
+    `sources`, written to `folder`. Where nothing is named, any label and none will do.
 
     Raises MetamersError where `given` has too few.
     """
@@ -100,7 +102,7 @@ def extra_stimuli(
     wanted = {"practice": config.practice, "screening": config.screening.trials, "catch": config.catch.trials}
     by_label: dict[str, list[int]] = {}
     for i, label in enumerate(given.labels):
-        if label in config.labels:
+        if label in config.labels or config.in_pairs:
             by_label.setdefault(str(label), []).append(i)
     turns = (i for rows in zip(*_padded(by_label.values()), strict=True) for i in rows if i is not None)
     found = []

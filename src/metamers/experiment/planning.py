@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from metamers.experiment.assignment import cycle_of
 from metamers.experiment.manifest import NATURAL, Stimulus
+from metamers.experiment.pairs import pair_name
 
 if TYPE_CHECKING:
     from metamers.experiment.config import ExperimentConfig
 
 MOST_TRIALS = 400
-ANSWER_SECONDS = {"image": 1.2, "sound": 2.0, "word": 5.0}
+ANSWER_SECONDS = {"image": 1.2, "sound": 2.0, "word": 5.0, "image_pair": 3.0, "sound_pair": 2.0}
 """About what people take to answer, and to start the next trial."""
 
 
@@ -22,6 +23,7 @@ ANSWER_SECONDS = {"image": 1.2, "sound": 2.0, "word": 5.0}
 class Plan:
     """An experiment in numbers, of `participants` who finish.
 
+    conditions: the natural one among them; where pairs are compared, the pairs stand for conditions, here and below.
     trials_per_condition: of a participant, least and most of the conditions other than natural. seen: how many
     participants see each (source, condition), least and most. se_participant, se_mean: the standard error of a
     condition's proportion at 0.5 (binomial), of one participant and of the mean over all.
@@ -52,6 +54,12 @@ def sources_of(stimuli: Sequence[Stimulus]) -> list[str]:
     return list(dict.fromkeys(stimulus.source for stimulus in stimuli if stimulus.phase == "main"))
 
 
+def cycle_for(config: "ExperimentConfig", stimuli: Sequence[Stimulus]) -> list[str]:
+    """The conditions, or the pairs that are compared, in turns: see `metamers.experiment.assignment.cycle_of`."""
+    pairs = [pair_name(pair) for pair in config.pairs or ()]
+    return cycle_of(pairs or conditions_of(stimuli), NATURAL, config.natural_share)
+
+
 def n_main(config: "ExperimentConfig", stimuli: Sequence[Stimulus]) -> int:
     """How many main trials a participant has."""
     return min(config.main_trials or MOST_TRIALS, len(sources_of(stimuli)))
@@ -59,7 +67,7 @@ def n_main(config: "ExperimentConfig", stimuli: Sequence[Stimulus]) -> int:
 
 def plan(config: "ExperimentConfig", stimuli: Sequence[Stimulus], folder: Path, participants: int) -> Plan:
     """See `Plan`."""
-    cycle = cycle_of(conditions_of(stimuli), NATURAL, config.natural_share)
+    cycle = cycle_for(config, stimuli)
     n, n_sources = n_main(config, stimuli), len(sources_of(stimuli))
     counts = Counter(cycle)
 
@@ -73,9 +81,8 @@ def plan(config: "ExperimentConfig", stimuli: Sequence[Stimulus], folder: Path, 
     per_cell = participants * n / n_sources / len(cycle)
     shares = [counts[condition] * per_cell for condition in counts]
     extra = config.headphones.trials + config.practice + config.screening.trials + config.catch.trials
-    times = config.times
-    shown = (times.blank_ms + times.fixation_ms + times.stimulus_ms + times.mask_ms) / 1000
-    seconds = (shown if config.task == "image" else 2.0) + ANSWER_SECONDS[config.task]
+    seconds = _shown_seconds(config) + ANSWER_SECONDS[config.task]
+    files = 3 if config.in_pairs else 1
     size = sum((folder / stimulus.file).stat().st_size for stimulus in stimuli) / max(1, len(stimuli))
     mean_trials = max(1e-9, n * counts[next(c for c in [*counts][::-1])] / len(cycle))
     return Plan(
@@ -88,7 +95,15 @@ def plan(config: "ExperimentConfig", stimuli: Sequence[Stimulus], folder: Path, 
         trials=n + extra,
         seen=(int(min(shares)), -int(-max(shares) // 1)),
         minutes=(n + extra) * seconds / 60,
-        megabytes=(n + extra) * size / 1e6,
+        megabytes=(n + extra) * files * size / 1e6,
         se_participant=sqrt(0.25 / mean_trials),
         se_mean=sqrt(0.25 / mean_trials / participants),
     )
+
+
+def _shown_seconds(config: "ExperimentConfig") -> float:
+    """About how long a trial takes before the choices appear."""
+    times = config.times
+    parts_ms = times.blank_ms + times.fixation_ms + times.stimulus_ms + times.mask_ms
+    by_task = {"image": parts_ms / 1000, "image_pair": times.blank_ms / 1000, "sound_pair": 3 * 2.0 + 2 * 0.5}
+    return by_task.get(config.task, 2.0)

@@ -143,7 +143,7 @@ def _add_session_routes(app: FastAPI, desk: Desk, secure: bool) -> None:
         message = await _read(request, Open)
         config = sessions.design.config
         told = await desk.do(request, lambda db, s: sessions.open(db, s, message.lease, message.environment))
-        shown: Row = {"task": config.task, "labels": list(config.labels), "times": config.times.model_dump()}
+        shown: Row = {"task": config.task, "labels": list(config.choices), "times": config.times.model_dump()}
         shown |= {"demographics": config.demographics, "fullscreen": config.fullscreen}
         return {**told, "experiment": shown}
 

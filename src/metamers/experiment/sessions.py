@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from secrets import token_hex, token_urlsafe
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from metamers.experiment.database import (
     ANSWER,
@@ -24,9 +24,9 @@ from metamers.experiment.database import (
     TRIAL,
 )
 from metamers.experiment.gates import may_go_on, not_needed
-from metamers.experiment.headphones import CHOICES
-from metamers.experiment.messages import Answer, Begin, Consent, Environment, Event
-from metamers.experiment.trials import Design
+from metamers.experiment.messages import Begin, Consent, Environment, Event
+from metamers.experiment.scoring import scored
+from metamers.experiment.trials import ADDRESSES, Design
 
 Row = dict[str, Any]
 
@@ -207,6 +207,7 @@ class Sessions:
                     # What is shown again comes after all else, so in blocks of its own.
                     **{"block": row["block"] + _LAST * row["attempts"], "media": row["media"]},
                     "mask": row["mask_seed"],
+                    **({"candidates": [row["first_media"], row["second_media"]]} if row["first_media"] else {}),
                 }
                 for row in rows
                 if row["state"] == "waiting"
@@ -215,8 +216,10 @@ class Sessions:
 
     def media(self, db: Connection, session_id: str, media: str) -> str | None:
         """Which stimulus an address of this session leads to."""
-        found = _of(TRIAL, select(TRIAL.c.stimulus_id), session_id).where(TRIAL.c.media == media)
-        return db.execute(found).scalar()
+        has = or_(*(TRIAL.c[address] == media for address in ADDRESSES))
+        trial = db.execute(_of(TRIAL, select(TRIAL), session_id).where(has)).mappings().first()
+        found = (trial[stimulus] for address, stimulus in ADDRESSES.items() if trial and trial[address] == media)
+        return next(found, None)
 
     def row(self, db: Connection, session_id: str) -> Row:
         """The session's row. Raises RefusedError where there is none."""
@@ -278,33 +281,20 @@ class Sessions:
             return "no answer"
         if trial["state"] != "shown":
             return "the trial is not being shown"
-        response, problem = self._canonical(event.answer, trial["phase"])
+        worth, problem = scored(self.design, trial, event.answer)
         if problem:
             return problem
-        missed = not event.answer.media_ok
         measured = event.answer.model_dump(exclude={"response"})
         keys = {"session_id": trial["session_id"], "trial_no": trial["trial_no"], "attempt": trial["attempts"]}
         db.execute(
             insert(RESPONSE).values(
-                **{**keys, **measured, "response": response, "response_raw": event.answer.response},
-                **{"correct": None if missed else response == trial["label"]},
+                **{**keys, **measured, **worth, "response_raw": event.answer.response},
                 **{"received_at": self._now(), "seq": event.seq},
             )
         )
         self._mark(db, trial["session_id"], trial["trial_no"], state="answered")
         self._pass_gate(db, trial)
         return None
-
-    def _canonical(self, answer: Answer, phase: str) -> tuple[str | None, str | None]:
-        """The label that was chosen, or why it is none."""
-        config = self.design.config
-        if answer.response is None:
-            over = answer.timed_out and config.times.deadline_ms is not None
-            return None, None if over or not answer.media_ok else "an answer is needed"
-        said, choices = answer.response, CHOICES if phase == "headphones" else config.labels
-        if config.task == "word" and phase != "headphones":
-            said = {label.casefold(): label for label in choices}.get(said.strip().casefold(), said)
-        return (said, None) if said in choices else (None, "no such choice")
 
     def _pass_gate(self, db: Connection, trial: Row) -> None:
         """After a trial, end the session where a gate was not passed."""

@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 
 from metamers.errors import MetamersError, nearest
+from metamers.experiment.config import PLACES
 from metamers.experiment.headphones import CHOICES
 from metamers.experiment.manifest import NATURAL, Stimulus
 from metamers.experiment.opened import Opened
@@ -51,7 +52,8 @@ def simulate(
     """Let virtual participants take part, with mode `simulated`; in a new database, the same seed gives the same
     answers.
 
-    accuracy: of screening and main trials; None for `falling`. All others are right.
+    accuracy: of screening and main trials; None for `falling`. All others are right. Of two candidates in a main trial,
+    each is chosen in proportion to its accuracy.
     """
     accuracy = accuracy or falling(opened.design.stimuli)
     visits = []
@@ -144,17 +146,25 @@ class _Participant:
         return Visit(end["state"], end["code"], self._answers)
 
     def _answer(self, trial: Mapping[str, Any]) -> None:
-        content = self._browser.get(f"/media/{trial['media']}").raise_for_status().content
-        stimulus = self._stimuli[hashlib.sha256(content).hexdigest()]
+        stimulus = self._seen(trial["media"])
+        candidates = [self._seen(media) for media in trial.get("candidates", ())]
         sure = stimulus.phase in ("headphones", "practice", "catch")
-        right = self._rng.random() < (1 if sure else self._accuracy(stimulus))
-        choices = CHOICES if stimulus.phase == "headphones" else self._labels
-        response = _choice(self._rng, stimulus.label, choices, right=bool(right))
+        if candidates and stimulus.phase == "main":
+            response = PLACES[int(self._rng.random() >= _preference(*map(self._accuracy, candidates)))]
+        else:
+            right = self._rng.random() < (1 if sure else self._accuracy(stimulus))
+            label = PLACES[candidates.index(stimulus)] if candidates else stimulus.label
+            choices = CHOICES if stimulus.phase == "headphones" else self._labels
+            response = _choice(self._rng, label, choices, right=bool(right))
         rt_ms = round(float(self._rng.lognormal(6.6, 0.4)), 1)
         self._answers[trial["trial"]] = stimulus.stimulus, response
         self._happens("shown", trial["trial"])
         self._ms += SHOWN_MS + rt_ms
         self._happens("answered", trial["trial"], answer={"response": response, "rt_ms": rt_ms})
+
+    def _seen(self, media: str) -> Stimulus:
+        content = self._browser.get(f"/media/{media}").raise_for_status().content
+        return self._stimuli[hashlib.sha256(content).hexdigest()]
 
     def _happens(self, what: str, trial: int, **more: Any) -> None:
         at = {"seq": len(self._events) + 1, "t_ms": round(self._ms, 1)}
@@ -175,6 +185,11 @@ def _messages(trials: Sequence[Mapping[str, Any]]) -> "Iterator[list[Mapping[str
         part.append(trial)
     if part:
         yield part
+
+
+def _preference(one: float, other: float) -> float:
+    """How often the first of two is chosen."""
+    return one / (one + other) if one + other else 0.5
 
 
 def _choice(rng: np.random.Generator, label: str, labels: Sequence[str], *, right: bool) -> str:

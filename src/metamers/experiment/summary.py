@@ -35,7 +35,7 @@ def summary_of(opened: Opened) -> dict[str, Any]:
             if (row["mode"], row["phase"], row["state"]) == (mode, "main", "answered") and row["participant"] in whole
         ]
         cells = Counter((row["reference"], row["condition"]) for row in seen)
-        each = [cells[cell] for cell in opened.design.by_cell]
+        each = [cells[cell] for cell in opened.design.cells]
         answers = dict(Counter(row["condition"] for row in seen))
         coverage[mode] = {"answers": answers, "least": min(each), "most": max(each)}
     by_name = {session["participant"]: session["mode"] for session in sessions}

@@ -22,6 +22,9 @@ MODEL_VS_HUMAN = {
 OWN = {"participant": "participant", "stimulus": "cell", "response": "response", "label": "label", "rt": "rt_ms"}
 """The columns of this package's table of responses; response times are in milliseconds."""
 
+PREFERENCES = ({"first_cell", "second_cell"}, {"pair", "condition", "other", "chosen"})
+"""Columns of the tables of an experiment in which candidates were compared and nothing was named."""
+
 _NONE = ("", "na", "nan", "none", "null")
 _LONGEST_S, _SHORTEST_MS = 100.0, 10.0
 
@@ -59,12 +62,17 @@ def read_trials(path: Path, columns: Mapping[str, str] | None = None, rt_unit: s
     `columns` names the column of each field of `FIELDS` that there is; None for a file of model-vs-human or of this
     package, told by its header. `rt_unit` is s or ms; None for theirs. "na" and empty cells hold nothing.
 
-    Raises MetamersError, naming file, row and column, for a column that is missing or named twice, a row of another
+    Raises MetamersError, naming file, row and column, for preferences of an experiment with pairs, a column
+    that is missing or named twice, a row of another
     length, a trial without participant or stimulus, a response time that is no number or not of the unit, and two rows
     of one trial.
     """
     names, rows = read_csv_rows(path, "responses", "trial")
     header = [name.lower() for name in names]
+    if any(own <= set(header) for own in PREFERENCES):
+        raise MetamersError(
+            f"responses '{path}' are preferences between two candidates, which name nothing; import none"
+        )
     columns, unit = _format(header, columns, rt_unit, path)
     places = {field: header.index(column.lower()) for field, column in columns.items()}
     how = "\n".join([unit or "", *(f"{field}={column}" for field, column in sorted(columns.items()))])
