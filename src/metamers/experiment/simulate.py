@@ -150,7 +150,7 @@ class _Participant:
         self._answers[trial["trial"]] = stimulus.stimulus, response
         self._happens("shown", trial["trial"])
         self._ms += SHOWN_MS + rt_ms
-        self._happens("answered", trial["trial"], answer={"response": response, "rt_ms": rt_ms})
+        self._happens("answered", trial["trial"], answer={"response": response, "rt_ms": rt_ms, "timing_ok": True})
 
     def _happens(self, what: str, trial: int, **more: Any) -> None:
         at = {"seq": len(self._events) + 1, "t_ms": round(self._ms, 1)}
