@@ -37,7 +37,7 @@ def main() -> None:
         return
     if sys.argv[1:] == ["experiments"]:
         kept = text.partition("## Experiments")[0]
-        PAGE.write_text(kept + of_experiments(in_a_process("experiment"), measured), encoding="utf-8")
+        PAGE.write_text(kept + of_experiments(*experiments(), measured), encoding="utf-8")
         return
     say("null distribution")
     null = in_a_process("null")
@@ -54,7 +54,7 @@ def main() -> None:
     say("statistics")
     statistics = permutation_costs(), replication_seconds()
     whole_page = page(null, steps, training, recipes, whole, cochleagrams, *statistics, studies())
-    PAGE.write_text(whole_page + "\n" + of_experiments(in_a_process("experiment")), encoding="utf-8")
+    PAGE.write_text(whole_page + "\n" + of_experiments(*experiments()), encoding="utf-8")
     say(f"see {PAGE}")
 
 
@@ -67,9 +67,15 @@ def studies() -> dict[str, Any]:
     return found
 
 
-def in_a_process(name: str) -> dict[str, Any]:
+def experiments() -> tuple[dict[str, Any], dict[str, Any]]:
+    """What participants wait for, with SQLite and PostgreSQL."""
+    say("experiments")
+    return in_a_process("experiment"), in_a_process("experiment", "--postgres")
+
+
+def in_a_process(name: str, *options: str) -> dict[str, Any]:
     """What a module of this package prints."""
-    command = [sys.executable, "-m", f"benchmarks.{name}"]
+    command = [sys.executable, "-m", f"benchmarks.{name}", *options]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return found
 
@@ -178,14 +184,15 @@ run's {kills["tables_that_differ"]}, files that are not whole {kills["files_not_
 """
 
 
-def of_experiments(found: Mapping[str, float], measured: str = "") -> str:
+def of_experiments(found: Mapping[str, float], postgres: Mapping[str, float], measured: str = "") -> str:
     """What participants wait for."""
     return f"""## Experiments
 
 `python -m benchmarks.experiment`: {found["participants"]:.0f} participants at once, {found["trials"]:.0f} trials each,
 a second of thinking before each answer, over HTTP to a server on the same 2 cores, SQLite: {found["kept"]:,.0f} of
 {found["answers"]:,.0f} answers kept; the call that saves one takes {found["median_ms"]:.0f} ms (median) and
-{found["p99_ms"]:.0f} ms (99th percentile; bar 250).{measured}
+{found["p99_ms"]:.0f} ms (99th percentile; bar 250). With PostgreSQL on the same cores: {postgres["kept"]:,.0f} of
+{postgres["answers"]:,.0f} kept, {postgres["median_ms"]:.0f} and {postgres["p99_ms"]:.0f} ms.{measured}
 """
 
 

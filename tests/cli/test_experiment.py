@@ -206,7 +206,7 @@ def test_a_file_of_what_was_not_sent_is_taken_in(cli, run):
 
     assert cli(*INIT).code == 0
     opened = open_experiment(Path("exp"))
-    sessions = Sessions(opened.design, opened.hash, "live")
+    sessions = Sessions(opened.design, opened.hash, "live", b"k" * 64)
     with opened.engine.begin() as db:
         session = sessions.begin(db, Begin())["session"]
         lease = sessions.open(db, session, None)["lease"]

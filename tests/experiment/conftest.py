@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, product
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -106,6 +107,24 @@ def made(experiment, tmp_path, clock):
         design = Design(ExperimentConfig.model_validate(values), stimuli)
         row = {"hash": "a" * 64, "name": "small", "version": VERSION, "config": {}}
         engine = open_database(str(tmp_path / "data.sqlite"), row)
-        return Sessions(design, "a" * 64, mode, clock), engine
+        return Sessions(design, "a" * 64, mode, b"k" * 64, clock), engine
 
     return make
+
+
+async def asked(app, method, path, content, headers):
+    """A request without a network: the status, the headers and the body of the answer. Raises what the server would log
+    with a traceback."""
+    sent, parts = [], [{"type": "http.request", "body": content, "more_body": False}]
+    scope = {"type": "http", "http_version": "1.1", "method": method, "query_string": b"", "path": unquote(path)}
+    scope["headers"] = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+
+    async def receive():
+        return parts.pop() if parts else {"type": "http.disconnect"}
+
+    async def send(part):
+        sent.append(part)
+
+    await app(scope, receive, send)
+    given = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
+    return sent[0]["status"], given, b"".join(part.get("body", b"") for part in sent[1:])

@@ -28,7 +28,7 @@ class Listener(Person):
     """Someone at the headphone check."""
 
     def __init__(self, opened, clock):
-        super().__init__(Sessions(opened.design, opened.hash, "live", clock), opened.engine)
+        super().__init__(Sessions(opened.design, opened.hash, "live", b"k" * 64, clock), opened.engine)
         self.trials = self.consent()["trials"]
 
     def listen(self, numbers, *, right):

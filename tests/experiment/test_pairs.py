@@ -269,7 +269,7 @@ def test_only_places_are_answers(made_paired):
 def made_paired(opened, clock):
     from metamers.experiment.sessions import Sessions
 
-    return Sessions(opened.design, opened.hash, "live", clock), opened.engine
+    return Sessions(opened.design, opened.hash, "live", b"k" * 64, clock), opened.engine
 
 
 def test_the_table_of_preferences_is_a_count_by_hand(opened, tmp_path):

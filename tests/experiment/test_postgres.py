@@ -1,16 +1,11 @@
 """An experiment whose data are kept by PostgreSQL."""
 
 import csv
-import os
-import shutil
-import socket
-import subprocess
-from pathlib import Path
-from tempfile import mkdtemp
-from typing import Any
 
 import pytest
+from benchmarks.postgres import INITDB, local_postgres
 from sqlalchemy import func, select
+from tests.experiment.test_identities import recognized_after_the_purge
 
 from metamers.errors import MetamersError
 from metamers.experiment.database import RESPONSE
@@ -18,32 +13,15 @@ from metamers.experiment.export import export
 from metamers.experiment.opened import open_experiment
 from metamers.experiment.simulate import simulate
 
-FOUND = [*map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb"))]
-INITDB = shutil.which("initdb") or (FOUND[-1] if FOUND else None)
 pytestmark = pytest.mark.skipif(INITDB is None, reason="no PostgreSQL on this machine: it was NOT tried")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def url():
     """A server of our own, on a port of this machine."""
     pytest.importorskip("psycopg", reason="no psycopg: PostgreSQL was NOT tried")
-    # Not in pytest's folder, which is for its owner alone.
-    binaries, folder = Path(str(INITDB)).resolve().parent, Path(mkdtemp(prefix="postgres"))
-    # It refuses to run as root.
-    options: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
-    if options:
-        shutil.chown(folder, "postgres", "postgres")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    own: dict[str, Any] = {**options, "cwd": folder, "check": True, "stdout": subprocess.DEVNULL}
-    data = str(folder / "data")
-    subprocess.run([str(binaries / "initdb"), "-D", data, "-A", "trust", "-U", "me"], **own)
-    control = [str(binaries / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log")]
-    listen = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
-    subprocess.run([*control, "-o", listen, "start"], **own)
-    yield f"postgresql://me@127.0.0.1:{port}/postgres"
-    subprocess.run([*control, "-m", "immediate", "stop"], **own)
-    shutil.rmtree(folder)
+    with local_postgres() as address:
+        yield address
 
 
 def test_what_was_answered_is_kept_and_exported(experiment, url, tmp_path):
@@ -63,6 +41,10 @@ def test_what_was_answered_is_kept_and_exported(experiment, url, tmp_path):
     path.write_text(path.read_text().replace("breaks: 1", "breaks: 2"))
     with pytest.raises(MetamersError, match="which is another, or was changed"):
         open_experiment(experiment, url)
+
+
+def test_who_took_part_is_recognized_after_the_purge(experiment, url):
+    recognized_after_the_purge(experiment, url)
 
 
 def test_a_server_that_is_not_there_is_one_clear_line(experiment):

@@ -129,10 +129,11 @@ def serve(
     with bound(host, port, public_url) as listener:
         address = public_url or f"http://{host}:{listener.getsockname()[1]}"
         writer = Writer(opened.engine)
+        running = server(opened, writer, mode, secure=bool(public_url), admin_token=token)
         print(f"serving {opened.design.config.name} ({mode}) on {address}; end with Ctrl-C", flush=True)
         print(f"how far it is: {address}/admin, with the token in {token_file}", flush=True)
         try:
-            server(opened, writer, mode, secure=bool(public_url), admin_token=token).run(sockets=[listener])
+            running.run(sockets=[listener])
         finally:
             writer.close()
     return 0
@@ -230,6 +231,10 @@ def export(
         give_json({"experiment": str(folder), "out": str(out), **found})
     else:
         print(f"{found['included']} of {found['sessions']} sessions count, of {found['trials']} trials in all")
+        print(f"{found['included_trials']} of {found['main_trials']} main trials that were answered count")
+        if found["excluded"]:
+            rules = ", ".join(f"{rule} {n}" for rule, n in sorted(found["excluded"].items()))
+            print(f"excluded by rule: {rules}; {out / 'exclusions.csv'} says whom")
         taken = f"`metamers import-responses RUN {out / 'responses.csv'}` takes them to the run"
         preferred = f"{out / 'pairs.csv'} tells how often which condition was chosen"
         print(f"see {out / 'trials.csv'}; {preferred if opened.design.config.in_pairs else taken}")
@@ -308,7 +313,8 @@ def purge(
     folder
         The folder of the experiment.
     identities
-        Delete who is who; without --older-than-days and retention_days nothing else.
+        Delete who is who; without --older-than-days and retention_days nothing else. Who comes again is still
+        recognized, by a keyed hash.
     older_than_days
         Delete sessions that began so many days ago; by default retention_days of experiment.yaml.
     database

@@ -54,6 +54,29 @@ class Headphones(Gate):
     attempts: Annotated[int, Field(ge=1, le=2)] = 1
 
 
+class Exclude(_Part):
+    """Who, of those who finished, does not count besides those who failed a gate or the catch trials.
+
+    median_rt_ms: the least and most that the median response time of the main trials may be; timing_ok: the least
+    share of main trials with timing_ok; None: whatever they are. duplicates: not the later sessions of who took part
+    twice. substituted: not single trials that showed the reference for want of a metamer; otherwise they count as
+    natural ones.
+    """
+
+    median_rt_ms: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0, le=600_000)]] | None = None
+    timing_ok: Annotated[float, Field(ge=0, le=1)] | None = None
+    duplicates: bool = False
+    substituted: bool = True
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Self:
+        if self.median_rt_ms is not None and self.median_rt_ms[0] >= self.median_rt_ms[1]:
+            raise ValueError(
+                f"nobody is between the median_rt_ms {list(self.median_rt_ms)}; give the lower bound first"
+            )
+        return self
+
+
 class Codes(_Part):
     """What a participant hands to whoever pays, by outcome; None: a random one for each session."""
 
@@ -89,6 +112,7 @@ class ExperimentConfig(_Part):
     practice: Count = 16
     screening: Gate = Gate(trials=12, must=7)
     catch: Gate = Gate(trials=16, must=15)
+    exclude: Exclude = Exclude()
     main_trials: Annotated[int, Field(ge=1)] | None = None
     natural_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     missing: Literal["refuse", "substitute_natural", "skip"] = "refuse"

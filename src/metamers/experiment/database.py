@@ -53,8 +53,9 @@ EXPERIMENT = Table(
     *("experiment", METADATA),
     Column("hash", String(64), primary_key=True),
     *(Column("name", Text), Column("version", Integer), Column("config", JSON)),
-    *(Column("created_at", String(32)), Column("frozen_at", String(32))),
+    *(Column("created_at", String(32)), Column("frozen_at", String(32)), Column("key_check", String(64))),
 )
+"""`key_check` tells the key of `identity_hash` from another."""
 SESSION = Table(
     *("session", METADATA),
     Column("session_id", String(32), primary_key=True),
@@ -73,6 +74,12 @@ IDENTITY = Table(
     *(Column("session_ref", Text), UniqueConstraint("source", "external_id")),
 )
 """Who a participant is, apart from the data."""
+IDENTITY_HASH = Table(
+    *("identity_hash", METADATA),
+    _of_session(),
+    Column("digest", String(64), index=True),
+)
+"""By what a participant is recognized, also once the identity was deleted: see `metamers.experiment.identities`."""
 CONSENT = Table(
     *("consent", METADATA),
     _of_session(),

@@ -3,15 +3,27 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
 from metamers.errors import MetamersError
-from metamers.experiment.config import PLACES
-from metamers.experiment.database import ANSWER, CHECK, EVENT, IDENTITY, RESPONSE, SESSION, TRIAL, reading
+from metamers.experiment.config import PLACES, Exclude
+from metamers.experiment.database import (
+    ANSWER,
+    CHECK,
+    EVENT,
+    IDENTITY,
+    IDENTITY_HASH,
+    RESPONSE,
+    SESSION,
+    TRIAL,
+    reading,
+)
 from metamers.experiment.gates import last_attempts
 from metamers.experiment.messages import Environment
 from metamers.experiment.opened import Opened
@@ -77,8 +89,9 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
     `identities`, who is who, too. modes: of the sessions; None for all but pilots and simulated ones, or, where there
     are no others, those.
 
-    Returns the numbers of sessions, of those that count, and of trials. Raises MetamersError for a folder that is not
-    empty, and where there is no session.
+    Returns the numbers of sessions and of those that count, of trials, of main trials that were answered and of those
+    that count, and how many participants each rule excluded. Raises MetamersError for a folder that is not empty, and
+    where there is no session.
     """
     if out.exists() and any(out.iterdir()):
         raise MetamersError(f"{out}: is not empty; choose a new or empty --out")
@@ -91,9 +104,9 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
         who = _joined(db, IDENTITY, sessions) if identities else []
     reasons = exclusions(opened, sessions, trials, checks)
     excluded = {row["participant"] for row in reasons}
+    swapped = not opened.design.config.exclude.substituted
     for row in trials:
-        counts = row["phase"] == "main" and row["state"] == "answered" and row["media_ok"] is not False
-        row["included"] = counts and not row["substituted"] and row["participant"] not in excluded
+        row["included"] = _seen(row) and (swapped or not row["substituted"]) and row["participant"] not in excluded
     environment = list(Environment.model_fields)
     config = opened.design.config
     told = TRIALS | (IN_PAIRS if config.in_pairs else {})
@@ -119,7 +132,11 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
         write_whole(out / name, text.encode())
     hashes = {name: sha256(text.encode()) for name, text in tables.items()}
     write_json(out / "manifest.json", {"experiment": opened.hash, "files": hashes})
-    return {"sessions": len(sessions), "included": len(sessions) - len(excluded), "trials": len(trials)}
+    return {
+        **{"sessions": len(sessions), "included": len(sessions) - len(excluded), "trials": len(trials)},
+        **{"main_trials": sum(map(_seen, trials)), "included_trials": len(_included(trials))},
+        "excluded": dict(Counter(row["rule"] for row in reasons)),
+    }
 
 
 def collect(db: Connection, design: Design, modes: Sequence[str] | None) -> tuple[list[Row], list[Row], list[Row]]:
@@ -130,13 +147,16 @@ def collect(db: Connection, design: Design, modes: Sequence[str] | None) -> tupl
 
 
 def exclusions(opened: Opened, sessions: Sequence[Row], trials: Sequence[Row], checks: Sequence[Row]) -> list[Row]:
-    """Who does not count and why: who did not finish, failed the last attempt at a gate, or named too few of the
-    catch trials."""
+    """Who does not count and why: who did not finish, failed the last attempt at a gate, named too few of the catch
+    trials, or whom the configuration's `exclude` means."""
     catch, reasons = opened.design.config.catch, list[Row]()
     catches: dict[str, list[bool]] = {}
+    main: dict[str, list[Row]] = {}
     for trial in trials:
         if trial["phase"] == "catch" and trial["correct"] is not None:
             catches.setdefault(trial["participant"], []).append(trial["correct"])
+        if _seen(trial):
+            main.setdefault(trial["participant"], []).append(trial)
     checks_of: dict[str, list[Row]] = {}
     for check in last_attempts(checks):
         checks_of.setdefault(check["participant"], []).append(check)
@@ -152,17 +172,53 @@ def exclusions(opened: Opened, sessions: Sequence[Row], trials: Sequence[Row], c
         # Only wrong answers count against a participant, not files that could not be shown.
         if session["state"] == "finished" and len(scored) - sum(scored) > catch.trials - catch.must:
             reasons.append({"participant": name, "rule": "catch", "value": sum(scored), "threshold": catch.must})
+        if session["state"] == "finished":
+            found = _declared(opened.design.config.exclude, session, main.get(name, []))
+            reasons += [{"participant": name, **reason} for reason in found]
     return reasons
+
+
+def _declared(exclude: Exclude, session: Row, main: Sequence[Row]) -> Iterator[Row]:
+    """What the declared rules have against a session, given its main trials that were seen and answered."""
+    times = [trial["rt_ms"] for trial in main if trial["rt_ms"] is not None]
+    if exclude.median_rt_ms is not None and times:
+        (low, high), middle = exclude.median_rt_ms, median(times)
+        if not low <= middle <= high:
+            yield {"rule": "median_rt_ms", "value": middle, "threshold": f"{low:g} to {high:g}"}
+    if exclude.timing_ok is not None and main:
+        share = sum(trial["timing_ok"] is True for trial in main) / len(main)
+        if share < exclude.timing_ok:
+            yield {"rule": "timing_ok", "value": round(share, 4), "threshold": exclude.timing_ok}
+    if exclude.duplicates and session["earlier"] is not None:
+        yield {"rule": "duplicates", "value": session["earlier"], "threshold": ""}
+
+
+def _seen(trial: Row) -> bool:
+    """Whether it is a main trial that was shown and answered."""
+    return trial["phase"] == "main" and trial["state"] == "answered" and trial["media_ok"] is not False
 
 
 def _sessions(db: Connection, modes: Sequence[str] | None) -> list[Row]:
     rows = [dict(row) for row in db.execute(select(SESSION).order_by(SESSION.c.created_at)).mappings()]
     for i, row in enumerate(rows, 1):  # those who are gone keep their number, so that nobody else's ever changes
         row["participant"] = f"p{i:04d}"
+    _mark_repeated(db, rows)
     rows = [row for row in rows if row["state"] not in ("withdrawn", "purged") or row["list_number"] is not None]
     if modes is None:
         modes = [m for m in ("live", "lab") if any(r["mode"] == m for r in rows)] or ["pilot", "simulated"]
     return [row for row in rows if row["mode"] in modes]
+
+
+def _mark_repeated(db: Connection, rows: Sequence[Row]) -> None:
+    """Note with each session, in the order in which they began, whose it `earlier` was that the same participant had
+    with trials."""
+    digests = {row.session_id: row.digest for row in db.execute(select(IDENTITY_HASH))}
+    first: dict[str, str] = {}
+    for row in rows:
+        digest = digests.get(row["session_id"])
+        row["earlier"] = first.get(digest or "")
+        if digest is not None and row["list_number"] is not None:
+            first.setdefault(digest, row["participant"])
 
 
 def _trials(db: Connection, design: Design, session: Row) -> list[Row]:

@@ -217,7 +217,8 @@ def _add(run: Run, line: Line, where: str) -> None:
 
 def _replay(db: Connection, key: Key, name: str, run: Run, begin: Begun, at: datetime) -> None:
     """Do with a run's events what our own server does."""
-    sessions = Sessions(_Dealt(key.config, key.stimuli, key, begin.list or 0), key.study, "live", lambda: at)
+    dealt = _Dealt(key.config, key.stimuli, key, begin.list or 0)
+    sessions = Sessions(dealt, key.study, "live", b"", lambda: at)  # without identities, nobody is recognized
     when = at.isoformat(timespec="milliseconds")
     row = {"session_id": name, "token_hash": "", "mode": "live", "state": "created", "experiment_hash": key.study}
     db.execute(insert(SESSION).values(**row, created_at=when, last_seen_at=when, last_seq=0, n_resumes=0))

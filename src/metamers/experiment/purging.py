@@ -5,14 +5,15 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, func, insert, select
 
 from metamers.errors import MetamersError
-from metamers.experiment.database import AUDIT, IDENTITY, SESSION, now
+from metamers.experiment.database import AUDIT, IDENTITY, IDENTITY_HASH, SESSION, now
 from metamers.experiment.opened import Opened
 from metamers.experiment.sessions import forget
 
 
 def purge(opened: Opened, *, identities: bool = False, older_than_days: int | None = None) -> dict[str, int]:
     """Delete who is who, or sessions that began so many days ago, None for the experiment's `retention_days`: how many
-    rows of identities and how many sessions. Of a deleted session stays that there was one.
+    rows of identities and how many sessions. Of a deleted session stays that there was one. By what a participant is
+    recognized goes with the session, not with who is who.
 
     Raises MetamersError where neither identities are to go nor a number of days is known.
     """
@@ -31,6 +32,7 @@ def purge(opened: Opened, *, identities: bool = False, older_than_days: int | No
             old = select(SESSION.c.session_id).where(SESSION.c.created_at < before, SESSION.c.state != "purged")
             for session_id in db.execute(old).scalars().all():
                 forget(db, session_id)
+                db.execute(delete(IDENTITY_HASH).where(IDENTITY_HASH.c.session_id == session_id))
                 db.execute(SESSION.update().where(SESSION.c.session_id == session_id).values(state="purged"))
                 gone["sessions"] += 1
         db.execute(insert(AUDIT).values(at=now(), actor="researcher", action="purge", detail=str(gone)))

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import logging
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -16,13 +17,17 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from starlette.datastructures import MutableHeaders
 
 from metamers.experiment.database import Writer
 from metamers.experiment.messages import MOST_BYTES, Begin, Consent, Environment, Events, Finish, Withdraw
 from metamers.experiment.sessions import RefusedError, Row, Sessions, hashed
+from metamers.experiment.statements import TOKEN_OF
 from metamers.experiment.summary import summary_of, zipped
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
     from metamers.experiment.opened import Opened
 
 M = TypeVar("M", bound=BaseModel)
@@ -32,6 +37,8 @@ PAGE = Path(str(files("metamers.experiment") / "page"))
 """Where the page that participants see is built."""
 PAGE_FILES = ("main.js", "admin.js", "style.css", "icon.svg")
 COOKIE = "session"
+NAME = re.compile(r"[0-9a-f]{32}")
+"""Of a session, and of what it is shown."""
 PER_SECOND, BURST = 20.0, 120.0
 """Requests that a session may make; media apart."""
 HEADERS = {
@@ -84,12 +91,14 @@ class Desk:
     async def do(self, request: Request, job: Callable[[Connection, str], T], *, limited: bool = True) -> T:
         """Do a job for the session that the cookie names. Raises RefusedError for an unknown one, and one too fast."""
         session_id, _, token = request.cookies.get(COOKIE, "").partition(".")
-        if limited and session_id and not self.limiter.allows(session_id):
+        if not NAME.fullmatch(session_id):
+            raise RefusedError(404, reason="unknown")
+        if limited and not self.limiter.allows(session_id):
             raise RefusedError(429, reason="too_fast")
 
         def checked(db: Connection) -> T:
-            held = self.sessions.row(db, session_id)["token_hash"]
-            if not hmac.compare_digest(held, hashed(token)):
+            held = db.execute(TOKEN_OF, {"of_session": session_id}).scalar()
+            if held is None or not hmac.compare_digest(held, hashed(token)):
                 raise RefusedError(404, reason="unknown")
             return job(db, session_id)
 
@@ -98,6 +107,8 @@ class Desk:
     async def stimulus(self, request: Request, media: str) -> str:
         """The stimulus behind an address of the session, remembered, as each is asked for again and again."""
         key = request.cookies.get(COOKIE, ""), media
+        if not NAME.fullmatch(media):
+            raise RefusedError(404, reason="unknown")
         if key not in self._media:
             found = await self.do(
                 request, lambda db, session_id: self.sessions.media(db, session_id, media), limited=False
@@ -118,7 +129,7 @@ def create_app(
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     desk = Desk(opened.folder, sessions, writer)
     _add_errors(app)
-    _add_headers(app)
+    app.add_middleware(_Headers)
     _add_session_routes(app, desk, secure)
     _add_files(app, desk)
     if admin_token is not None:
@@ -139,33 +150,35 @@ def _add_session_routes(app: FastAPI, desk: Desk, secure: bool) -> None:
         return response
 
     @app.post("/api/open")
-    async def open_(request: Request) -> Row:
+    async def open_(request: Request) -> Response:
         message = await _read(request, Open)
         config = sessions.design.config
         told = await desk.do(request, lambda db, s: sessions.open(db, s, message.lease, message.environment))
         shown: Row = {"task": config.task, "labels": list(config.choices), "times": config.times.model_dump()}
         shown |= {"demographics": config.demographics, "fullscreen": config.fullscreen}
-        return {**told, "experiment": shown}
+        return JSONResponse({**told, "experiment": shown})
 
     @app.post("/api/consent")
-    async def consent(request: Request) -> Row:
+    async def consent(request: Request) -> Response:
         message = await _read(request, Consent)
-        return await desk.do(request, lambda db, s: sessions.consent(db, s, message))
+        return JSONResponse(await desk.do(request, lambda db, s: sessions.consent(db, s, message)))
 
     @app.post("/api/events")
-    async def events(request: Request) -> Row:
+    async def events(request: Request) -> Response:
         message = await _read(request, Events)
-        return await desk.do(request, lambda db, s: sessions.take(db, s, message.lease, message.events))
+        return JSONResponse(await desk.do(request, lambda db, s: sessions.take(db, s, message.lease, message.events)))
 
     @app.post("/api/finish")
-    async def finish(request: Request) -> Row:
+    async def finish(request: Request) -> Response:
         message = await _read(request, Finish)
-        return await desk.do(request, lambda db, s: sessions.finish(db, s, message.lease, message.last_seq))
+        return JSONResponse(
+            await desk.do(request, lambda db, s: sessions.finish(db, s, message.lease, message.last_seq))
+        )
 
     @app.post("/api/withdraw")
-    async def withdraw(request: Request) -> Row:
+    async def withdraw(request: Request) -> Response:
         message = await _read(request, Withdraw)
-        return await desk.do(request, lambda db, s: sessions.withdraw(db, s, message.lease, message.keep))
+        return JSONResponse(await desk.do(request, lambda db, s: sessions.withdraw(db, s, message.lease, message.keep)))
 
 
 def _add_files(app: FastAPI, desk: Desk) -> None:
@@ -207,13 +220,22 @@ def _add_admin(app: FastAPI, opened: "Opened", token_hash: str) -> None:
         return Response(await asyncio.to_thread(zipped, opened), media_type="application/zip")
 
 
-def _add_headers(app: FastAPI) -> None:
-    @app.middleware("http")
-    async def headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call(request)
-        response.headers.update(HEADERS)
-        response.headers.setdefault("Cache-Control", "no-store")
-        return response
+@dataclass
+class _Headers:
+    """Adds the headers to every answer. Written out, as a function given to `app.middleware` would have each request
+    done in a task of its own, which takes long."""
+
+    app: "ASGIApp"
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        async def add(message: "Message") -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self.app(scope, receive, add)
 
 
 def _add_errors(app: FastAPI) -> None:

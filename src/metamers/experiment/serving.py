@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from metamers.errors import MetamersError
 from metamers.experiment.database import Writer
+from metamers.experiment.identities import identity_key
 from metamers.experiment.opened import Opened
 from metamers.experiment.sessions import Sessions
 from metamers.store import write_whole
@@ -49,12 +50,12 @@ def bound(host: str, port: int, public_url: str | None) -> socket.socket:
 def server(
     opened: Opened, writer: Writer, mode: str, *, secure: bool = False, admin_token: str | None = None
 ) -> "uvicorn.Server":
-    """A server for sessions of a mode; `run(sockets=[...])` serves."""
+    """A server for sessions of a mode; `run(sockets=[...])` serves. Raises MetamersError as `identity_key` does."""
     import uvicorn
 
     from metamers.experiment.server import create_app
 
-    sessions = Sessions(opened.design, opened.hash, mode)
+    sessions = Sessions(opened.design, opened.hash, mode, identity_key(opened))
     app = create_app(opened, sessions, writer, secure=secure, admin_token=admin_token)
     # No access log: it would hold addresses.
     return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
@@ -75,8 +76,8 @@ def require_page() -> None:
 def served(opened: Opened, mode: str, admin_token: str | None = None) -> Iterator[str]:
     """Serve on a free port of this machine meanwhile; the URL."""
     writer = Writer(opened.engine)
-    listener = bound("127.0.0.1", 0, None)
     running = server(opened, writer, mode, admin_token=admin_token)
+    listener = bound("127.0.0.1", 0, None)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from secrets import token_hex, token_urlsafe
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
+from metamers.experiment import statements
 from metamers.experiment.database import (
     ANSWER,
     AUDIT,
@@ -19,11 +20,13 @@ from metamers.experiment.database import (
     EVENT,
     EXPERIMENT,
     IDENTITY,
+    IDENTITY_HASH,
     RESPONSE,
     SESSION,
     TRIAL,
 )
 from metamers.experiment.gates import may_go_on, not_needed
+from metamers.experiment.identities import identity_hash
 from metamers.experiment.messages import Begin, Consent, Environment, Event
 from metamers.experiment.scoring import scored
 from metamers.experiment.trials import ADDRESSES, Design
@@ -46,11 +49,12 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Sessions:
-    """The sessions of an experiment. mode: of those that are begun."""
+    """The sessions of an experiment. mode: of those that are begun. identity_key: that of `identity_hash`."""
 
     design: Design
     experiment_hash: str
     mode: str
+    identity_key: bytes
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def begin(self, db: Connection, message: Begin, mode: str | None = None) -> Row:
@@ -58,11 +62,10 @@ class Sessions:
 
         Raises RefusedError where that is open in a browser.
         """
-        token, recruited = token_urlsafe(24), message.recruited
+        token, recruited, digest = token_urlsafe(24), message.recruited, None
         if recruited.external_id is not None:
-            known = select(IDENTITY.c.session_id).where(
-                IDENTITY.c.source == recruited.source, IDENTITY.c.external_id == recruited.external_id
-            )
+            digest = identity_hash(self.identity_key, recruited.source, recruited.external_id)
+            known = select(IDENTITY_HASH.c.session_id).where(IDENTITY_HASH.c.digest == digest)
             if (session_id := db.execute(known).scalar()) is not None:
                 self._require_silent(self.row(db, session_id), None)
                 db.execute(_of(SESSION, update(SESSION), session_id).values(token_hash=hashed(token)))
@@ -78,6 +81,8 @@ class Sessions:
         )
         if recruited.source != "link" or recruited.external_id is not None:
             db.execute(insert(IDENTITY).values(session_id=session_id, **recruited.model_dump()))
+        if digest is not None:
+            db.execute(insert(IDENTITY_HASH).values(session_id=session_id, digest=digest))
         return {"session": session_id, "token": token}
 
     def consent(self, db: Connection, session_id: str, message: Consent) -> Row:
@@ -132,29 +137,33 @@ class Sessions:
             told = {"ack": max(event.seq for event in events), "state": state, "not_needed": []}
             return {**told, "feedback": {}, "conflicts": []}
         self._require_lease(session, lease)
-        last, told = session["last_seq"], Row(conflicts=[])
+        last, told, new, trials = session["last_seq"], Row(conflicts=[]), list[Row](), statements.Trials()
+        digests = statements.digests(db, session_id, min(event.seq for event in events), last)
         for event in events:
-            payload, digest = event.model_dump(exclude_none=True), digest_of(event)
             if event.seq > last + 1:
                 break
+            payload, digest = event.model_dump(exclude_none=True), digest_of(event)
             kept = {"session_id": session_id, "seq": event.seq, "sha256": digest, "payload": payload}
             kept["received_at"] = self._now()
             if event.seq <= last:
-                if self._digest(db, session_id, event.seq) != digest:
+                if digests.get(event.seq) != digest:
                     db.execute(insert(CONFLICT).values(**kept))
                     told["conflicts"].append(event.seq)
                 continue
-            if (problem := self._apply(db, session_id, event)) is not None:
+            if (problem := self._apply(db, session, trials, event)) is not None:
                 db.execute(insert(CONFLICT).values(**kept))
                 told["refused"] = {"seq": event.seq, "reason": problem}
                 break
-            db.execute(insert(EVENT).values(**kept, type=event.type, t_ms=event.t_ms))
-            last = event.seq
-        db.execute(_of(SESSION, update(SESSION), session_id).values(last_seq=last, last_seen_at=self._now()))
-        answered = [e.trial for e in events if e.type == "answered" and e.seq <= last]
-        state = db.execute(_of(SESSION, select(SESSION.c.state), session_id)).scalar()
-        told["not_needed"] = not_needed(db, session_id)
-        return {"ack": last, "state": state, "feedback": self._feedback(db, session_id, answered), **told}
+            new.append({**kept, "type": event.type, "t_ms": event.t_ms})
+            last, digests[event.seq] = event.seq, digest
+        if new:
+            db.execute(statements.ADD_EVENTS, new)
+        db.execute(statements.ADVANCE, {"of_session": session_id, "last": last, "at": self._now()})
+        answered = [e.trial for e in events if e.type == "answered" and e.trial and e.seq <= last]
+        # Of the trials at hand, only those of practice have feedback.
+        asked = [number for number in answered if trials.get(number, {"phase": "practice"})["phase"] == "practice"]
+        told["not_needed"] = not_needed(db, session_id) if self.design.config.headphones.attempts > 1 else []
+        return {"ack": last, "state": session["state"], "feedback": statements.feedback(db, session_id, asked), **told}
 
     def finish(self, db: Connection, session_id: str, lease: str, last_seq: int) -> Row:
         """End the session, once all is there; its code. Again, the same.
@@ -195,7 +204,7 @@ class Sessions:
         if session["state"] in ENDED:
             code, url = session["outcome_code"], self.design.config.return_url
             return {**told, "code": code, "url": url.replace("{code}", code) if url and code else None}
-        rows = db.execute(_of(TRIAL, select(TRIAL), session_id).order_by(TRIAL.c.attempts, TRIAL.c.trial_no)).mappings()
+        rows = db.execute(statements.WAITING_OF, {"of_session": session_id}).all()
         hidden = {"catch": "main"}
         forms = _of(ANSWER, select(ANSWER.c.form), session_id).distinct()
         return {
@@ -203,27 +212,25 @@ class Sessions:
             "forms": sorted(db.execute(forms).scalars()),
             "trials": [
                 {
-                    **{"trial": row["trial_no"], "phase": hidden.get(row["phase"], row["phase"])},
+                    **{"trial": row.trial_no, "phase": hidden.get(row.phase, row.phase)},
                     # What is shown again comes after all else, so in blocks of its own.
-                    **{"block": row["block"] + _LAST * row["attempts"], "media": row["media"]},
-                    "mask": row["mask_seed"],
-                    **({"candidates": [row["first_media"], row["second_media"]]} if row["first_media"] else {}),
+                    **{"block": row.block + _LAST * row.attempts, "media": row.media},
+                    "mask": row.mask_seed,
+                    **({"candidates": [row.first_media, row.second_media]} if row.first_media else {}),
                 }
                 for row in rows
-                if row["state"] == "waiting"
             ],
         }
 
     def media(self, db: Connection, session_id: str, media: str) -> str | None:
         """Which stimulus an address of this session leads to."""
-        has = or_(*(TRIAL.c[address] == media for address in ADDRESSES))
-        trial = db.execute(_of(TRIAL, select(TRIAL), session_id).where(has)).mappings().first()
+        trial = db.execute(statements.MEDIA_OF, {"of_session": session_id, "name": media}).mappings().first()
         found = (trial[stimulus] for address, stimulus in ADDRESSES.items() if trial and trial[address] == media)
         return next(found, None)
 
     def row(self, db: Connection, session_id: str) -> Row:
         """The session's row. Raises RefusedError where there is none."""
-        row = db.execute(_of(SESSION, select(SESSION), session_id)).mappings().first()
+        row = db.execute(statements.SESSION_OF, {"of_session": session_id}).mappings().first()
         if row is None:
             raise RefusedError(404, reason="unknown")
         return dict(row)
@@ -250,33 +257,33 @@ class Sessions:
         if session["lease"] != lease:
             raise RefusedError(409, reason="in_use", seconds=LEASE_S)
 
-    def _apply(self, db: Connection, session_id: str, event: Event) -> str | None:
-        """What an event does; why it cannot."""
+    def _apply(self, db: Connection, session: Row, trials: statements.Trials, event: Event) -> str | None:
+        """What an event does, to the session's row, too; why it cannot."""
         if event.type not in ("shown", "answered", "form"):
             return None
-        if self.row(db, session_id)["state"] != "running":
+        if session["state"] != "running":
             return "the session has ended"
+        session_id = session["session_id"]
         if event.type == "form":
             return self._fill(db, session_id, event)
         if event.trial is None:
             return "which trial?"
-        of_trial = _of(TRIAL, select(TRIAL), session_id)
-        trial = db.execute(of_trial.where(TRIAL.c.trial_no == event.trial)).mappings().first()
-        if trial is None:
-            return "no such trial"
-        if event.type == "answered":
-            return self._answer(db, dict(trial), event)
-        # "shown" comes before "waiting" in the alphabet, too.
-        in_order = of_trial.order_by(TRIAL.c.state, TRIAL.c.attempts, TRIAL.c.trial_no).limit(1)
-        current = db.execute(in_order.where(TRIAL.c.state.in_(["shown", "waiting"]))).mappings().first()
-        if current is None:
-            return "no trial is left"
-        if current["trial_no"] != event.trial or trial["state"] != "waiting":
-            return "not the next trial"
-        self._mark(db, session_id, event.trial, state="shown", attempts=trial["attempts"] + 1)
+        if event.type == "shown":
+            return self._show(db, session_id, event.trial, trials)
+        trial = statements.trial(db, session_id, event.trial, trials)
+        return "no such trial" if trial is None else self._answer(db, session, trial, event)
+
+    def _show(self, db: Connection, session_id: str, number: int, trials: statements.Trials) -> str | None:
+        current = db.execute(statements.CURRENT_OF, {"of_session": session_id}).mappings().first()
+        if current is None or (current["trial_no"], current["state"]) != (number, "waiting"):
+            if statements.trial(db, session_id, number, trials) is None:
+                return "no such trial"
+            return "no trial is left" if current is None else "not the next trial"
+        trials[number] = {**current, "attempts": current["attempts"] + 1}
+        statements.mark(db, trials[number], "shown")
         return None
 
-    def _answer(self, db: Connection, trial: Row, event: Event) -> str | None:
+    def _answer(self, db: Connection, session: Row, trial: Row, event: Event) -> str | None:
         if event.answer is None:
             return "no answer"
         if trial["state"] != "shown":
@@ -286,20 +293,22 @@ class Sessions:
             return problem
         measured = event.answer.model_dump(exclude={"response"})
         keys = {"session_id": trial["session_id"], "trial_no": trial["trial_no"], "attempt": trial["attempts"]}
-        db.execute(
-            insert(RESPONSE).values(
-                **{**keys, **measured, **worth, "response_raw": event.answer.response},
-                **{"received_at": self._now(), "seq": event.seq},
-            )
-        )
-        self._mark(db, trial["session_id"], trial["trial_no"], state="answered")
-        self._pass_gate(db, trial)
+        row = {
+            **{**keys, **measured, **worth, "response_raw": event.answer.response},
+            **{"received_at": self._now(), "seq": event.seq},
+        }
+        db.execute(statements.ADD_RESPONSE, row)
+        statements.mark(db, trial, "answered")
+        if not self._pass_gate(db, trial):
+            session["state"] = "screened_out"
         return None
 
-    def _pass_gate(self, db: Connection, trial: Row) -> None:
-        """After a trial, end the session where a gate was not passed."""
-        if not may_go_on(db, self.design.config, trial["session_id"], trial["phase"], trial["block"]):
+    def _pass_gate(self, db: Connection, trial: Row) -> bool:
+        """False after the last trial of a gate, if too few were right: the session has ended, then."""
+        passed = may_go_on(db, self.design.config, trial["session_id"], trial["phase"], trial["block"])
+        if not passed:
             self._end(db, trial["session_id"], "screened_out")
+        return passed
 
     def _fill(self, db: Connection, session_id: str, event: Event) -> str | None:
         if not event.form or not event.items:
@@ -315,23 +324,8 @@ class Sessions:
         shown = _of(TRIAL, select(TRIAL), session_id).where(TRIAL.c.state == "shown")
         for trial in map(dict, db.execute(shown).mappings().all()):
             again = self.design.config.unanswered == "repeat" and trial["phase"] in ("main", "catch")
-            state = "waiting" if again and trial["attempts"] < 2 else "interrupted"
-            self._mark(db, session_id, trial["trial_no"], state=state)
+            statements.mark(db, trial, "waiting" if again and trial["attempts"] < 2 else "interrupted")
             self._pass_gate(db, trial)
-
-    def _mark(self, db: Connection, session_id: str, number: int, **values: Any) -> None:
-        db.execute(_of(TRIAL, update(TRIAL), session_id).where(TRIAL.c.trial_no == number).values(**values))
-
-    def _digest(self, db: Connection, session_id: str, seq: int) -> str | None:
-        return db.execute(_of(EVENT, select(EVENT.c.sha256), session_id).where(EVENT.c.seq == seq)).scalar()
-
-    def _feedback(self, db: Connection, session_id: str, numbers: Sequence[int | None]) -> dict[int, str]:
-        of_practice = _of(TRIAL, select(TRIAL.c.trial_no, TRIAL.c.label), session_id).where(
-            TRIAL.c.phase == "practice",
-            TRIAL.c.state == "answered",
-            TRIAL.c.trial_no.in_([n for n in numbers if n is not None]),
-        )
-        return {row.trial_no: row.label for row in db.execute(of_practice)}
 
     def _lists_in_use(self, db: Connection, mode: str) -> list[int]:
         """The trial lists of the sessions of a mode that are finished or going on."""
@@ -358,7 +352,7 @@ class Sessions:
 
 
 def forget(db: Connection, session_id: str) -> None:
-    """Delete all of a session but that there was one."""
+    """Delete all of a session but that there was one, and by what the participant is recognized."""
     for table in (RESPONSE, EVENT, ANSWER, CHECK, CONFLICT, CONSENT, IDENTITY, TRIAL):
         db.execute(_of(table, delete(table), session_id))
     emptied = {"environment": None, "list_number": None, "outcome_code": None}

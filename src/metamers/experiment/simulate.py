@@ -160,7 +160,7 @@ class _Participant:
         self._answers[trial["trial"]] = stimulus.stimulus, response
         self._happens("shown", trial["trial"])
         self._ms += SHOWN_MS + rt_ms
-        self._happens("answered", trial["trial"], answer={"response": response, "rt_ms": rt_ms})
+        self._happens("answered", trial["trial"], answer={"response": response, "rt_ms": rt_ms, "timing_ok": True})
 
     def _seen(self, media: str) -> Stimulus:
         content = self._browser.get(f"/media/{media}").raise_for_status().content

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from metamers.errors import MetamersError
 from metamers.experiment.database import AUDIT, CHECK, CONFLICT, EVENT, SESSION, TRIAL, now
+from metamers.experiment.identities import identity_key
 from metamers.experiment.messages import MOST_EVENTS, Event, Unsent
 from metamers.experiment.opened import Opened
 from metamers.experiment.sessions import RefusedError, Row, Sessions, digest_of, hashed
@@ -26,8 +27,8 @@ def take_in(opened: Opened, path: Path) -> Row:
     another file, a session that is not in the database or whose participant left, and a file that is not its own.
     """
     unsent = read_unsent(path)
+    sessions = Sessions(opened.design, opened.hash, "live", identity_key(opened))
     with opened.engine.begin() as db:
-        sessions = Sessions(opened.design, opened.hash, "live")
         try:
             session = sessions.row(db, unsent.session)
         except RefusedError:
