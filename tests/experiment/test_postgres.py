@@ -1,6 +1,7 @@
 """An experiment whose data are kept by PostgreSQL."""
 
 import csv
+import time
 
 import pytest
 from benchmarks.postgres import INITDB, local_postgres
@@ -8,9 +9,11 @@ from sqlalchemy import func, select
 from tests.experiment.test_identities import recognized_after_the_purge
 
 from metamers.errors import MetamersError
-from metamers.experiment.database import RESPONSE
+from metamers.experiment.database import RESPONSE, SESSION, Writer
 from metamers.experiment.export import export
+from metamers.experiment.messages import Begin, Consent
 from metamers.experiment.opened import open_experiment
+from metamers.experiment.sessions import Sessions
 from metamers.experiment.simulate import simulate
 
 pytestmark = pytest.mark.skipif(INITDB is None, reason="no PostgreSQL on this machine: it was NOT tried")
@@ -45,6 +48,25 @@ def test_what_was_answered_is_kept_and_exported(experiment, url, tmp_path):
 
 def test_who_took_part_is_recognized_after_the_purge(experiment, url):
     recognized_after_the_purge(experiment, url)
+
+
+def test_two_servers_deal_no_trial_list_twice(experiment, url):
+    consent = Consent(decision="agreed", language="en", text_hash="0" * 64)
+    opened = [open_experiment(experiment, url) for _ in range(2)]
+    writers = [Writer(each.engine) for each in opened]
+
+    def take_part(db):
+        sessions = Sessions(opened[0].design, opened[0].hash, "live", b"k" * 64)
+        sessions.consent(db, sessions.begin(db, Begin())["session"], consent)
+        time.sleep(0.05)  # so that the other would come in between
+
+    for done in [writer.submit(take_part) for _ in range(10) for writer in writers]:
+        done.result()
+    with opened[0].engine.begin() as db:
+        assert sorted(db.execute(select(SESSION.c.list_number)).scalars()) == list(range(20))
+    for writer, each in zip(writers, opened, strict=True):
+        writer.close()
+        each.engine.dispose()
 
 
 def test_a_server_that_is_not_there_is_one_clear_line(experiment):

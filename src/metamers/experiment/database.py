@@ -42,6 +42,9 @@ T = TypeVar("T")
 VERSION = 2
 """Of the tables."""
 
+_LOCK = 0x3E7A3E5
+"""Of the database, by which its writers wait for each other."""
+
 METADATA = MetaData()
 
 
@@ -202,6 +205,8 @@ def connect(where: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _durable)
         event.listen(engine, "begin", _begin)
+    else:
+        event.listen(engine, "begin", _write_alone)
     return engine
 
 
@@ -269,6 +274,12 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def _begin(connection: Connection) -> None:
     reads = connection.get_execution_options().get("reading")
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _write_alone(connection: Connection) -> None:
+    """As SQLite does: of several servers, one writes at a time, so that no two deal the same trial list."""
+    if not connection.get_execution_options().get("reading"):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
 
 
 def _durable(connection: Any, _: object) -> None:
