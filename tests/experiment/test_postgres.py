@@ -60,10 +60,11 @@ def test_two_servers_deal_no_trial_list_twice(experiment, url):
         sessions.consent(db, sessions.begin(db, Begin())["session"], consent)
         time.sleep(0.05)  # so that the other would come in between
 
+    writers[0].submit(take_part).result()  # the first freezes the experiment, for which they wait for each other anyway
     for done in [writer.submit(take_part) for _ in range(10) for writer in writers]:
         done.result()
     with opened[0].engine.begin() as db:
-        assert sorted(db.execute(select(SESSION.c.list_number)).scalars()) == list(range(20))
+        assert sorted(db.execute(select(SESSION.c.list_number)).scalars()) == list(range(21))
     for writer, each in zip(writers, opened, strict=True):
         writer.close()
         each.engine.dispose()
