@@ -1,6 +1,7 @@
 """Gates, and a headphone check that may be tried again."""
 
 import csv
+import json
 
 import pytest
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from metamers.experiment.headphones import CHOICES
 from metamers.experiment.opened import open_experiment
 from metamers.experiment.sessions import Sessions
 from metamers.experiment.simulate import simulate
+from metamers.experiment.unsent import take_in
 
 
 @pytest.fixture
@@ -91,6 +93,38 @@ def test_a_page_that_is_loaded_again_within_an_attempt_goes_on_with_it(opened, c
     assert person.gates()[-1] == ("headphones", loaded_again_in, 3, 3, True)
 
 
+def sent_later(person, opened, clock, tmp_path, number, *, right):
+    """The page was loaded anew before an answer was sent, which comes as a file."""
+    person.shown(number)
+    lease, label, seq = person.lease, person.label(number), person.seq + 1
+    clock.pass_(minutes=2)
+    person.open()
+    answer = {"response": label if right else CHOICES[CHOICES.index(label) - 1]}
+    event = {"seq": seq, "t_ms": 1.0, "type": "answered", "trial": number, "answer": answer}
+    path = tmp_path / "unsent.json"
+    content = {"version": 1, "session": person.id, "lease": lease, "last_seq": seq, "events": [event]}
+    path.write_text(json.dumps(content))
+    return take_in(opened, path)
+
+
+def test_with_an_answer_that_came_late_an_attempt_fails_and_the_next_is_needed(opened, clock, tmp_path):
+    person = Listener(opened, clock)
+    person.listen([1, 2], right=True)
+    person.listen([3], right=False)
+    told = sent_later(person, opened, clock, tmp_path, 4, right=False)
+    assert (told["state"], told["new"]) == ("running", 1)
+    assert person.gates() == [("headphones", 1, 2, 4, False)]
+    assert [row["state"] for row in person.rows(TRIAL)[4:8]] == ["waiting"] * 4
+
+
+def test_with_an_answer_that_came_late_the_second_attempt_is_judged_as_the_second(opened, clock, tmp_path):
+    person = Listener(opened, clock)
+    person.listen([1, 2, 3, 4], right=False)
+    person.listen([5, 6, 7], right=True)
+    assert sent_later(person, opened, clock, tmp_path, 8, right=True)["state"] == "running"
+    assert person.gates() == [("headphones", 1, 0, 4, False), ("headphones", 2, 4, 4, True)]
+
+
 def test_each_attempt_has_the_same_sounds_in_another_order(opened, clock):
     for _ in range(5):
         rows = [row["stimulus_id"] for row in Listener(opened, clock).rows(TRIAL)[:8]]
@@ -129,7 +163,7 @@ def test_virtual_participants_leave_out_what_is_not_needed(opened):
 
 def test_a_check_is_tried_at_most_twice():
     values: dict[str, object] = {"name": "x", "labels": ["a", "b"], "preset": "feather-audio"}
-    assert ExperimentConfig.model_validate(values).headphones.attempts == 2
+    assert ExperimentConfig.model_validate(values).headphones.attempts == 1  # as published
     assert preset("geirhos-lab")["fullscreen"] and not ExperimentConfig.model_validate(values).fullscreen
     values["headphones"] = {"trials": 6, "pass": 5, "attempts": 3}
     with pytest.raises(ValidationError, match="attempts"):

@@ -224,7 +224,7 @@ def test_main_trials_are_scored_as_they_were_answered(tmp_path, made):
     ]
     assert table_of(scored) == expected and len(expected) == 30
     assert (scored.participants, scored.excluded, scored.conflicts) == (5, {}, [])
-    assert scored.table.name == "results.txt"
+    assert scored.table.name == f"jatos-{key.study}.csv" and scored.deleted == 0
     again = scored_of(tmp_path, made, *reversed(takers))
     assert again.table.read_bytes() == scored.table.read_bytes()  # whatever the order
 
@@ -251,7 +251,18 @@ def test_who_does_not_count_is_as_in_an_export(tmp_path, made):
         name[declined]
     }
     assert "screening 1" in scored.excluded[name[screened]] and scored.excluded[name[caught]] == "catch 1"
-    assert scored.excluded[name[early]] == "finished running"
+    assert scored.excluded[name[early]] == "finished running" and scored.deleted == 1
+
+
+def test_who_sent_what_cannot_be_does_not_count_and_holds_up_nobody(tmp_path, made):
+    key = read_key(made[1])
+    good, odd = Taker(key, 1, 0).go_through(), Taker(key, 2, 1).go_through()
+    told = json.loads(odd.lines[2])
+    told["event"]["trial"] = 99
+    odd.lines[2] = json.dumps(told)
+    scored = scored_of(tmp_path, made, good, odd)
+    assert {row["participant"] for row in table_of(scored)} == {good.run}
+    assert "event 2 cannot be: no such trial" in scored.excluded[odd.run]
 
 
 def test_lines_that_jatos_has_twice_or_out_of_order_count_once(tmp_path, made):

@@ -9,6 +9,7 @@ from tests.experiment.test_sessions import Person
 from metamers.errors import MetamersError
 from metamers.experiment.database import AUDIT, CHECK, CONFLICT, EVENT, RESPONSE, SESSION, TRIAL
 from metamers.experiment.opened import Opened
+from metamers.experiment.sessions import RefusedError
 from metamers.experiment.unsent import take_in
 
 TABLES = (SESSION, TRIAL, RESPONSE, EVENT, CHECK, CONFLICT, AUDIT)
@@ -99,6 +100,22 @@ def test_another_tab_since_then_is_no_hindrance(begun, tmp_path, clock, unanswer
     told = take_in(opened, written(tmp_path, person, events, lease=first))
     assert (told["state"], told["new"]) == ("finished", 1)
     assert [row["state"] for row in person.rows(TRIAL)] == ["answered"] * 13 and len(person.rows(RESPONSE)) == 13
+
+
+def test_a_tab_whose_numbers_are_taken_is_loaded_anew(begun, tmp_path, clock):
+    person, opened = begun()
+    events = events_of(person, person.consent()["trials"])
+    first = person.lease
+    person.take(*events[:5])
+    clock.pass_(minutes=2)
+    person.open()
+    assert take_in(opened, written(tmp_path, person, events[:8], lease=first))["new"] == 3
+    with pytest.raises(RefusedError) as refused:
+        person.take({"seq": 6, "t_ms": 1.0, "type": "focus"})
+    assert refused.value.status == 409
+    clock.pass_(minutes=2)
+    assert person.open()["last_seq"] == 8
+    assert person.take({"seq": 9, "t_ms": 1.0, "type": "focus"})["ack"] == 9
 
 
 def test_a_gate_is_judged_anew_with_the_answer(begun, tmp_path, clock):

@@ -36,7 +36,10 @@ interface Experiment {
 
 /** What outlives a reload of the page. */
 interface Kept {
+  /** Who writes a line; nobody else may know it. */
   run: string;
+  /** By which the browser knows its list in what all browsers of the batch can read. */
+  ticket: string;
   state: string;
   keep: boolean;
   list: number | null;
@@ -54,7 +57,7 @@ interface Happened {
   form?: string;
 }
 
-type Dealt = Record<string, { turn: number; run: string }>;
+type Dealt = Record<string, { turn: number; ticket: string }>;
 
 const TIMEOUT_MS = 20_000;
 const LAST = 1_000_000;
@@ -66,7 +69,7 @@ class OnJatos implements Server {
 
   constructor(private experiment: Experiment) {
     this.kept = JSON.parse(sessionStorage.getItem(this.key) ?? "null") ?? {
-      ...{ run: random(), state: "created", keep: true, list: null, seq: 0 },
+      ...{ run: random(), ticket: random(), state: "created", keep: true, list: null, seq: 0 },
       ...{ shown: [], answered: [], forms: [], environment: {} },
     };
   }
@@ -129,13 +132,13 @@ class OnJatos implements Server {
     for (let attempt = 1; ; attempt++) {
       const dealt = (jatos.batchSession.get("dealt") ?? {}) as Dealt;
       // It may be there although JATOS did not answer in time.
-      const mine = Object.keys(dealt).find((list) => dealt[list]!.run === this.kept.run);
+      const mine = Object.keys(dealt).find((list) => dealt[list]!.ticket === this.kept.ticket);
       if (mine !== undefined) return Number(mine);
       const turns = Array.from({ length: this.experiment.lists }, (_, list) => dealt[list]?.turn ?? 0);
       const list = turns.indexOf(Math.min(...turns));
       const turn = 1 + Math.max(...turns);
       try {
-        await within(jatos.batchSession.set("dealt", { ...dealt, [list]: { turn, run: this.kept.run } }));
+        await within(jatos.batchSession.set("dealt", { ...dealt, [list]: { turn, ticket: this.kept.ticket } }));
         return list;
       } catch (error) {
         if (attempt === 20) throw error;

@@ -117,6 +117,8 @@ def _tables(files: Sequence[Path], key: Path | None, described: object) -> Itera
         scored = score(files, key, Path(scratch))
         for name, why in scored.excluded.items():
             say_note(f"participant {name} does not count ({why})")
+        if scored.deleted:
+            say_note(f"{scored.deleted} of {scored.participants} participants had their data deleted")
         for where in scored.conflicts:
             say_note(f"{where}: differs from what the same participant's page sent before; the first stands")
         yield [scored.table]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from metamers.experiment.config import ExperimentConfig
 from metamers.experiment.database import CHECK, RESPONSE, TRIAL
@@ -36,6 +36,15 @@ def may_go_on(db: Connection, config: ExperimentConfig, session_id: str, phase: 
     if passed:
         db.execute(update(TRIAL).where(of_phase, TRIAL.c.state == "waiting").values(state=NOT_NEEDED))
     return passed or any(state == "waiting" for _, _, state in trials)
+
+
+def judge_anew(db: Connection, session_id: str, phase: str, block: int) -> None:
+    """Take back how the attempt in a block went, as an answer to its last trial has come after all."""
+    of_phase = (TRIAL.c.session_id == session_id) & (TRIAL.c.phase == phase)
+    blocks = sorted(db.execute(select(TRIAL.c.block).where(of_phase).distinct()).scalars())
+    of_gate = (CHECK.c.session_id == session_id) & (CHECK.c.name == phase)
+    if db.execute(delete(CHECK).where(of_gate, CHECK.c.attempt == 1 + blocks.index(block))).rowcount:
+        db.execute(update(TRIAL).where(of_phase, TRIAL.c.state == NOT_NEEDED).values(state="waiting"))
 
 
 def not_needed(db: Connection, session_id: str) -> list[int]:

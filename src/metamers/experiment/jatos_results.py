@@ -93,11 +93,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Scored:
-    """A table of the main trials that count, which `import-responses` reads; the number of participants; who does not
-    count and why; lines that differ from what the same run had said before, of which the first stands."""
+    """A table of the main trials that count, which `import-responses` reads; the number of participants, and of those
+    among them who had their data deleted; who does not count and why; lines that differ from what the same run had said
+    before, of which the first stands."""
 
     table: Path
     participants: int
+    deleted: int
     excluded: dict[str, str]
     conflicts: list[str]
 
@@ -121,28 +123,29 @@ class _Dealt(Design):
 def score(files: Sequence[Path], key_file: Path, out: Path) -> Scored:
     """Read JATOS's plain text of results, all files together, and write what counts to a table in the folder `out`.
 
-    A participant is called as the run is. Raises MetamersError, naming file and line, for text that
-    no page of the key's archive wrote, events that the state of their session does not allow, and results of which
-    nothing counts.
+    A participant is called as the run is; one with events that the state of their session does not allow does not
+    count. Raises MetamersError, naming file and line, for text that no page of the key's archive wrote, and for results
+    of which nothing counts.
     """
     key = read_key(key_file)
     runs = _runs(files, key, key_file)
     names = {f"p{i:04d}": run for i, run in enumerate(runs, 1)}
     with tempfile.TemporaryDirectory() as scratch:
         design = Design(key.config, key.stimuli)
+        reasons: dict[str, str] = {}
         row = {"hash": key.study, "name": key.config.name, "version": VERSION, "config": {}}
         opened = Opened(key_file, design, key.study, open_database(str(Path(scratch) / "data.sqlite"), row))
         try:
             with opened.engine.begin() as db:
                 for i, (name, (run, begin)) in enumerate(runs.items()):
-                    _replay(db, key, name, run, begin, BEGUN + timedelta(seconds=i))
+                    if problem := _replay(db, key, name, run, begin, BEGUN + timedelta(seconds=i)):
+                        reasons[name] = problem
                 if not collect(db, design, ["live"])[0]:
                     raise MetamersError(f"{files[0]}: all {len(runs)} participants had their data deleted; import none")
             export(opened, Path(scratch) / "data", modes=["live"])
         finally:
             opened.engine.dispose()
         answers = list(_rows(Path(scratch) / "data/responses.csv"))
-        reasons: dict[str, str] = {}
         for reason in _rows(Path(scratch) / "data/exclusions.csv"):
             told = f"{reason['rule']} {reason['value']}"
             name = names[reason["participant"]]
@@ -152,9 +155,11 @@ def score(files: Sequence[Path], key_file: Path, out: Path) -> Scored:
         raise MetamersError(
             f"{files[0]}: none of its {len(runs)} participants counts ({told}); there is nothing to import"
         )
-    table = out / files[0].name
+    # So that a later export with more participants can take its place.
+    table = out / f"jatos-{key.study}.csv"
     _write(table, [{**row, "participant": names[row["participant"]]} for row in answers])
-    return Scored(table, len(runs), reasons, [where for run, _ in runs.values() for where in run.conflicts])
+    deleted = sum(run.keep is False for run, _ in runs.values())
+    return Scored(table, len(runs), deleted, reasons, [where for run, _ in runs.values() for where in run.conflicts])
 
 
 def _runs(files: Sequence[Path], key: Key, key_file: Path) -> dict[str, tuple[Run, Begun]]:
@@ -215,8 +220,8 @@ def _add(run: Run, line: Line, where: str) -> None:
         run.conflicts.append(where)
 
 
-def _replay(db: Connection, key: Key, name: str, run: Run, begin: Begun, at: datetime) -> None:
-    """Do with a run's events what our own server does."""
+def _replay(db: Connection, key: Key, name: str, run: Run, begin: Begun, at: datetime) -> str | None:
+    """Do with a run's events what our own server does, up to one that cannot be: which, and why."""
     dealt = _Dealt(key.config, key.stimuli, key, begin.list or 0)
     sessions = Sessions(dealt, key.study, "live", b"", lambda: at)  # without identities, nobody is recognized
     when = at.isoformat(timespec="milliseconds")
@@ -224,7 +229,7 @@ def _replay(db: Connection, key: Key, name: str, run: Run, begin: Begun, at: dat
     db.execute(insert(SESSION).values(**row, created_at=when, last_seen_at=when, last_seq=0, n_resumes=0))
     lease = sessions.open(db, name, None, begin.environment)["lease"]
     if sessions.consent(db, name, begin.consent)["state"] != "running":
-        return
+        return None
     events = [run.events[seq][0] for seq in sorted(run.events)]
     # Between one opening of the page and the next.
     for after, until in pairwise([0, *sorted(run.reopened - {0}), float("inf")]):
@@ -235,8 +240,9 @@ def _replay(db: Connection, key: Key, name: str, run: Run, begin: Begun, at: dat
         # Who fails a gate goes on there, as nothing on JATOS may know what is right; what follows does not count.
         if "refused" in told and told["state"] == "running":
             seq, reason = told["refused"]["seq"], told["refused"]["reason"]
-            raise MetamersError(f"{run.events[seq][1]}: event {seq} cannot be: {reason}; delete the result in JATOS")
+            return f"{run.events[seq][1]}: event {seq} cannot be: {reason}"
     _finish(db, sessions, name, lease, run)
+    return None
 
 
 def _finish(db: Connection, sessions: Sessions, name: str, lease: str, run: Run) -> None:

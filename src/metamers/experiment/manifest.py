@@ -69,6 +69,9 @@ def main_stimuli(store: Store, config: "ExperimentConfig", folder: Path) -> list
     recorded, and, where the configuration refuses that, for a (reference, condition) without a verified metamer.
     """
     cells = cells_of(store)
+    if config.pairs is not None:
+        compared = {condition for pair in config.pairs for condition in pair}
+        cells = [cell for cell in cells if f"{cell['model']}/{cell['stage']}" in compared]
     passed = [cell for cell in cells if cell["verdict"] == "passed"]
     if not passed:
         raise MetamersError(f"{store.folder}: holds no metamer that passed; people are shown no others")

@@ -355,6 +355,7 @@ def forget(db: Connection, session_id: str) -> None:
     """Delete all of a session but that there was one, and by what the participant is recognized."""
     for table in (RESPONSE, EVENT, ANSWER, CHECK, CONFLICT, CONSENT, IDENTITY, TRIAL):
         db.execute(_of(table, delete(table), session_id))
+    db.execute(delete(AUDIT).where(AUDIT.c.actor == session_id, AUDIT.c.action == "open"))
     emptied = {"environment": None, "list_number": None, "outcome_code": None}
     db.execute(_of(SESSION, update(SESSION), session_id).values(**emptied))
 

@@ -2,14 +2,15 @@
 
 from hmac import compare_digest
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, delete, insert, select
 
 from metamers.errors import MetamersError
-from metamers.experiment.database import AUDIT, CHECK, CONFLICT, EVENT, SESSION, TRIAL, now
-from metamers.experiment.identities import identity_key
+from metamers.experiment.database import AUDIT, CONFLICT, EVENT, SESSION, TRIAL, now
+from metamers.experiment.gates import judge_anew
 from metamers.experiment.messages import MOST_EVENTS, Event, Unsent
 from metamers.experiment.opened import Opened
 from metamers.experiment.sessions import RefusedError, Row, Sessions, digest_of, hashed
@@ -27,7 +28,7 @@ def take_in(opened: Opened, path: Path) -> Row:
     another file, a session that is not in the database or whose participant left, and a file that is not its own.
     """
     unsent = read_unsent(path)
-    sessions = Sessions(opened.design, opened.hash, "live", identity_key(opened))
+    sessions = Sessions(opened.design, opened.hash, "live", b"")  # no session is begun, so none is recognized
     with opened.engine.begin() as db:
         try:
             session = sessions.row(db, unsent.session)
@@ -112,7 +113,9 @@ def _sent(db: Connection, sessions: Sessions, session: Row, unsent: Unsent, wait
         why = why or (f"{left} trials are left" if left else f"the events after {ack} are missing")
     row = sessions.row(db, s)
     if row["state"] == "running":
-        _change(db, s, **held)  # other tabs know nothing of it
+        if row["last_seq"] != session["last_seq"] and held["lease"] != unsent.lease:
+            held["lease"] = token_hex(16)  # of another tab, whose next numbers are taken now: it is to be loaded anew
+        _change(db, s, **held)
         row["state"] = held["state"]
     return {"state": row["state"], "code": row["outcome_code"], "why": why}
 
@@ -137,8 +140,7 @@ def _show_again(db: Connection, session_id: str, waiting: list[Event], last_seq:
     trial = db.execute(select(TRIAL).where(of_trial)).mappings().one()
     if trial["state"] != "answered":
         db.execute(TRIAL.update().where(of_trial).values(state="shown"))
-        gate = (CHECK.c.session_id == session_id) & (CHECK.c.name == trial["phase"])
-        db.execute(delete(CHECK).where(gate))  # it is judged anew, with the answer
+        judge_anew(db, session_id, trial["phase"], trial["block"])
 
 
 def _change(db: Connection, session_id: str, **values: Any) -> None:
