@@ -1,16 +1,20 @@
 """An experiment whose data are kept by PostgreSQL."""
 
+import asyncio
 import csv
 
 import pytest
 from benchmarks.postgres import INITDB, local_postgres
 from sqlalchemy import func, select
+from tests.experiment.conftest import asked
 from tests.experiment.test_identities import recognized_after_the_purge
 
 from metamers.errors import MetamersError
-from metamers.experiment.database import RESPONSE
+from metamers.experiment.database import RESPONSE, Writer
 from metamers.experiment.export import export
 from metamers.experiment.opened import open_experiment
+from metamers.experiment.server import create_app
+from metamers.experiment.sessions import Sessions
 from metamers.experiment.simulate import simulate
 
 pytestmark = pytest.mark.skipif(INITDB is None, reason="no PostgreSQL on this machine: it was NOT tried")
@@ -45,6 +49,18 @@ def test_what_was_answered_is_kept_and_exported(experiment, url, tmp_path):
 
 def test_who_took_part_is_recognized_after_the_purge(experiment, url):
     recognized_after_the_purge(experiment, url)
+
+
+def test_an_address_that_postgres_cannot_keep_is_an_unknown_one(experiment, url):
+    opened = open_experiment(experiment, url)
+    writer = Writer(opened.engine)
+    app = create_app(opened, Sessions(opened.design, opened.hash, "live", b"k" * 64), writer, secure=False)
+    json = {"content-type": "application/json"}
+    _, given, _ = asyncio.run(asked(app, "POST", "/api/sessions", b"{}", json))
+    status, _, told = asyncio.run(asked(app, "GET", "/media/%00", b"", {"cookie": given["set-cookie"]}))
+    writer.close()
+    opened.engine.dispose()
+    assert (status, told) == (404, b'{"reason":"unknown"}')
 
 
 def test_a_server_that_is_not_there_is_one_clear_line(experiment):
