@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from tests.experiment.conftest import write_experiment
 
 from metamers.experiment.config import Exclude, Gate
-from metamers.experiment.database import IDENTITY_HASH, RESPONSE, SESSION, TRIAL
+from metamers.experiment.database import RESPONSE, SESSION, TRIAL
 from metamers.experiment.export import exclusions, export
 from metamers.experiment.opened import open_experiment
 from metamers.experiment.simulate import simulate
 
-ALL = {"median_rt_ms": [200, 10_000], "timing_ok": 0.8, "duplicates": True}
+ALL = {"median_rt_ms": [200, 10_000], "timing_ok": 0.8}
 
 
 def rows(path):
@@ -37,26 +37,21 @@ def test_each_rule_tells_whom_it_excludes_and_what_was_before(tmp_path):
     simulate(opened, 5, seed=1, accuracy=lambda _: 1.0)
     opened = open_experiment(opened.folder)
     with opened.engine.begin() as db:
-        hasty, late, first, second, _ = db.execute(
-            select(SESSION.c.session_id).order_by(SESSION.c.created_at)
-        ).scalars()
+        hasty, late, *_ = db.execute(select(SESSION.c.session_id).order_by(SESSION.c.created_at)).scalars()
         altered(db, hasty, rt_ms=199.0)
         altered(db, hasty, "catch", rt_ms=9000.0)  # only main trials count
         altered(db, late, timing_ok=False)
-        for session_id in (first, second):
-            db.execute(insert(IDENTITY_HASH).values(session_id=session_id, digest="d" * 64))
     found = export(opened, tmp_path / "out")
     reasons = {(row["participant"], row["rule"]): row for row in rows(tmp_path / "out" / "exclusions.csv")}
-    assert set(reasons) == {("p0001", "median_rt_ms"), ("p0002", "timing_ok"), ("p0004", "duplicates")}
+    assert set(reasons) == {("p0001", "median_rt_ms"), ("p0002", "timing_ok")}
     assert reasons["p0001", "median_rt_ms"]["value"] == "199.0"
     assert reasons["p0001", "median_rt_ms"]["threshold"] == "200 to 10000"
     assert reasons["p0002", "timing_ok"]["value"] == "0.0"
-    assert reasons["p0004", "duplicates"]["value"] == "p0003"
     assert found == {
-        **{"sessions": 5, "included": 2, "trials": 65, "main_trials": 30, "included_trials": 12},
-        "excluded": {"median_rt_ms": 1, "timing_ok": 1, "duplicates": 1},
+        **{"sessions": 5, "included": 3, "trials": 65, "main_trials": 30, "included_trials": 18},
+        "excluded": {"median_rt_ms": 1, "timing_ok": 1},
     }
-    assert {row["participant"] for row in rows(tmp_path / "out" / "responses.csv")} == {"p0003", "p0005"}
+    assert {row["participant"] for row in rows(tmp_path / "out" / "responses.csv")} == {"p0003", "p0004", "p0005"}
     opened.engine.dispose()
 
 
@@ -67,7 +62,6 @@ def test_no_rule_is_on_unasked(tmp_path, experiment):
     with opened.engine.begin() as db:
         for session_id in db.execute(select(SESSION.c.session_id)).scalars().all():
             altered(db, session_id, rt_ms=1.0, timing_ok=False)
-            db.execute(insert(IDENTITY_HASH).values(session_id=session_id, digest="d" * 64))
     assert export(opened, tmp_path / "out")["excluded"] == {}
     opened.engine.dispose()
 
@@ -111,16 +105,13 @@ TRIALS = st.lists(
 
 @given(TRIALS, st.tuples(st.floats(0, 5000), st.floats(5001, 20_000)), st.integers(0, 10))
 def test_the_rules_are_what_they_say(trials, bounds, tenths):
-    config = SimpleNamespace(
-        catch=Gate(trials=0, must=0), exclude=Exclude(median_rt_ms=bounds, timing_ok=tenths / 10, duplicates=True)
-    )
+    config = SimpleNamespace(catch=Gate(trials=0, must=0), exclude=Exclude(median_rt_ms=bounds, timing_ok=tenths / 10))
     opened: Any = SimpleNamespace(design=SimpleNamespace(config=config))
     sessions: list[dict[str, Any]] = [
-        {"participant": "a", "state": "finished", "earlier": None},
-        {"participant": "b", "state": "finished", "earlier": "a"},
-        {"participant": "c", "state": "withdrawn", "earlier": "a"},
+        {"participant": "a", "state": "finished"},
+        {"participant": "b", "state": "withdrawn"},
     ]
-    told = [{**trial, "participant": name} for name in "abc" for trial in trials]
+    told = [{**trial, "participant": name} for name in "ab" for trial in trials]
     found = exclusions(opened, sessions, told, [])
     shown = [t for t in trials if t["phase"] == "main" and t["state"] == "answered" and t["media_ok"] in (True, None)]
     times = [t["rt_ms"] for t in shown if t["rt_ms"] is not None]
@@ -130,5 +121,5 @@ def test_the_rules_are_what_they_say(trials, bounds, tenths):
         expected.add("median_rt_ms")
     if 10 * n_ok < tenths * len(shown):
         expected.add("timing_ok")
-    by_name = {name: {row["rule"] for row in found if row["participant"] == name} for name in "abc"}
-    assert by_name == {"a": expected, "b": expected | {"duplicates"}, "c": {"finished"}}
+    by_name = {name: {row["rule"] for row in found if row["participant"] == name} for name in "ab"}
+    assert by_name == {"a": expected, "b": {"finished"}}

@@ -1,11 +1,13 @@
 """An experiment whose data are kept by PostgreSQL."""
 
+import asyncio
 import csv
 import time
 
 import pytest
 from benchmarks.postgres import INITDB, local_postgres
 from sqlalchemy import func, select
+from tests.experiment.conftest import asked
 from tests.experiment.test_identities import recognized_after_the_purge
 
 from metamers.errors import MetamersError
@@ -13,6 +15,7 @@ from metamers.experiment.database import RESPONSE, SESSION, Writer
 from metamers.experiment.export import export
 from metamers.experiment.messages import Begin, Consent
 from metamers.experiment.opened import open_experiment
+from metamers.experiment.server import create_app
 from metamers.experiment.sessions import Sessions
 from metamers.experiment.simulate import simulate
 
@@ -68,6 +71,18 @@ def test_two_servers_deal_no_trial_list_twice(experiment, url):
     for writer, each in zip(writers, opened, strict=True):
         writer.close()
         each.engine.dispose()
+
+
+def test_an_address_that_postgres_cannot_keep_is_an_unknown_one(experiment, url):
+    opened = open_experiment(experiment, url)
+    writer = Writer(opened.engine)
+    app = create_app(opened, Sessions(opened.design, opened.hash, "live", b"k" * 64), writer, secure=False)
+    json = {"content-type": "application/json"}
+    _, given, _ = asyncio.run(asked(app, "POST", "/api/sessions", b"{}", json))
+    status, _, told = asyncio.run(asked(app, "GET", "/media/%00", b"", {"cookie": given["set-cookie"]}))
+    writer.close()
+    opened.engine.dispose()
+    assert (status, told) == (404, b'{"reason":"unknown"}')
 
 
 def test_a_server_that_is_not_there_is_one_clear_line(experiment):

@@ -58,14 +58,12 @@ class Exclude(_Part):
     """Who, of those who finished, does not count besides those who failed a gate or the catch trials.
 
     median_rt_ms: the least and most that the median response time of the main trials may be; timing_ok: the least
-    share of main trials with timing_ok; None: whatever they are. duplicates: not the later sessions of who took part
-    twice. substituted: not single trials that showed the reference for want of a metamer; otherwise they count as
-    natural ones.
+    share of main trials with timing_ok; None: whatever they are. substituted: not single trials that showed the
+    reference for want of a metamer; otherwise they count as natural ones.
     """
 
     median_rt_ms: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0, le=600_000)]] | None = None
     timing_ok: Annotated[float, Field(ge=0, le=1)] | None = None
-    duplicates: bool = False
     substituted: bool = True
 
     @model_validator(mode="after")

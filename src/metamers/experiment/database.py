@@ -80,7 +80,7 @@ IDENTITY = Table(
 IDENTITY_HASH = Table(
     *("identity_hash", METADATA),
     _of_session(),
-    Column("digest", String(64), index=True),
+    Column("digest", String(64), unique=True),
 )
 """By what a participant is recognized, also once the identity was deleted: see `metamers.experiment.identities`."""
 CONSENT = Table(

@@ -18,7 +18,6 @@ from metamers.experiment.database import (
     CHECK,
     EVENT,
     IDENTITY,
-    IDENTITY_HASH,
     RESPONSE,
     SESSION,
     TRIAL,
@@ -173,13 +172,13 @@ def exclusions(opened: Opened, sessions: Sequence[Row], trials: Sequence[Row], c
         if session["state"] == "finished" and len(scored) - sum(scored) > catch.trials - catch.must:
             reasons.append({"participant": name, "rule": "catch", "value": sum(scored), "threshold": catch.must})
         if session["state"] == "finished":
-            found = _declared(opened.design.config.exclude, session, main.get(name, []))
+            found = _declared(opened.design.config.exclude, main.get(name, []))
             reasons += [{"participant": name, **reason} for reason in found]
     return reasons
 
 
-def _declared(exclude: Exclude, session: Row, main: Sequence[Row]) -> Iterator[Row]:
-    """What the declared rules have against a session, given its main trials that were seen and answered."""
+def _declared(exclude: Exclude, main: Sequence[Row]) -> Iterator[Row]:
+    """What the declared rules have against a session with these main trials, which were seen and answered."""
     times = [trial["rt_ms"] for trial in main if trial["rt_ms"] is not None]
     if exclude.median_rt_ms is not None and times:
         (low, high), middle = exclude.median_rt_ms, median(times)
@@ -189,8 +188,6 @@ def _declared(exclude: Exclude, session: Row, main: Sequence[Row]) -> Iterator[R
         share = sum(trial["timing_ok"] is True for trial in main) / len(main)
         if share < exclude.timing_ok:
             yield {"rule": "timing_ok", "value": round(share, 4), "threshold": exclude.timing_ok}
-    if exclude.duplicates and session["earlier"] is not None:
-        yield {"rule": "duplicates", "value": session["earlier"], "threshold": ""}
 
 
 def _seen(trial: Row) -> bool:
@@ -202,23 +199,10 @@ def _sessions(db: Connection, modes: Sequence[str] | None) -> list[Row]:
     rows = [dict(row) for row in db.execute(select(SESSION).order_by(SESSION.c.created_at)).mappings()]
     for i, row in enumerate(rows, 1):  # those who are gone keep their number, so that nobody else's ever changes
         row["participant"] = f"p{i:04d}"
-    _mark_repeated(db, rows)
     rows = [row for row in rows if row["state"] not in ("withdrawn", "purged") or row["list_number"] is not None]
     if modes is None:
         modes = [m for m in ("live", "lab") if any(r["mode"] == m for r in rows)] or ["pilot", "simulated"]
     return [row for row in rows if row["mode"] in modes]
-
-
-def _mark_repeated(db: Connection, rows: Sequence[Row]) -> None:
-    """Note with each session, in the order in which they began, whose it `earlier` was that the same participant had
-    with trials."""
-    digests = {row.session_id: row.digest for row in db.execute(select(IDENTITY_HASH))}
-    first: dict[str, str] = {}
-    for row in rows:
-        digest = digests.get(row["session_id"])
-        row["earlier"] = first.get(digest or "")
-        if digest is not None and row["list_number"] is not None:
-            first.setdefault(digest, row["participant"])
 
 
 def _trials(db: Connection, design: Design, session: Row) -> list[Row]:
