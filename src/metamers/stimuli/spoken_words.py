@@ -34,12 +34,12 @@ _VARIANTS = (*(f"m{i}" for i in range(1, 9)), "f1", "f4", "Andrea", "Annie", "be
 _BABBLERS = 4
 
 
-def spoken_words(split: str = "test", n: int = 480, seed: int = 0, snr: Snr = SNR_DB) -> SoundSet:
+def spoken_words(split: str = "test", n: int = 480, seed: int = 0, snr: Snr | None = None) -> SoundSet:
     """A set of generated words, sound `i` saying `WORDS[i % 24]` in its middle: 1 s at 16 kHz.
 
     Voice, pitch, speed, loudness (RMS 0.02 to 0.1) and background (noise or babble) vary; `snr` is the level of the
-    word over its background in dB (20 log10 of the ratio of their RMS), or two between which it is drawn. Each sound is
-    a pure function of (split, seed, i, snr), spoken when it is read.
+    word over its background in dB (20 log10 of the ratio of their RMS), or two between which it is drawn, None for 0
+    and 20. Each sound is a pure function of (split, seed, i, snr), spoken when it is read.
 
     Raises MetamersError without espeak-ng (extra: speech), for an unknown split, a negative seed and no sound.
     """
@@ -48,8 +48,7 @@ def spoken_words(split: str = "test", n: int = 480, seed: int = 0, snr: Snr = SN
         raise MetamersError(f"spoken_words: no split {split!r}; choose one of {', '.join(SPLITS)}")
     if n < 1 or seed < 0:
         raise MetamersError(f"spoken_words: n={n}, seed={seed}; give at least 1 sound and a seed of at least 0")
-    low, high = snr if isinstance(snr, tuple) else (snr, snr)
-    level = "" if snr == SNR_DB else f"&snr={low:g}" if low == high else f"&snr={low:g}..{high:g}"
+    level = "" if snr is None else "&snr=" + "..".join(f"{end:g}" for end in (snr if isinstance(snr, tuple) else [snr]))
     return SoundSet(
         name=f"bundled:spoken_words?split={split}&n={n}&seed={seed}{level}",
         ids=[f"{split}{seed}-{i:05d}" for i in range(n)],
@@ -82,8 +81,9 @@ def spoken_clips(n: int | None = None) -> SoundSet:
     )
 
 
-def say(split: str, seed: int, index: int, snr: Snr = SNR_DB) -> Waveform:
+def say(split: str, seed: int, index: int, snr: Snr | None = None) -> Waveform:
     """One sound of `spoken_words`, float32 [16000]."""
+    snr = SNR_DB if snr is None else snr
     low, high = snr if isinstance(snr, tuple) else (snr, snr)
     rng = np.random.default_rng([SPLITS.index(split), seed, index, 0x5A1])
     n = round(RATE * SECONDS)
