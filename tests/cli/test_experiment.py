@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +156,16 @@ def test_from_a_run_to_its_statistics(cli, run):
     shutil.copytree("run", "own")
     taken = cli("import-responses", "own", "data/responses.csv", "--json")
     assert taken.json["new"] == len(answers) and taken.json["participants"] == 5
+    assert "5 of the participants are simulated" in taken.err
+    for name in ("one", "other"):
+        assert cli("experiment", "simulate", "exp", "--participants", "2", "--database", name).code == 0
+        with closing(sqlite3.connect(name)) as database:
+            database.execute("UPDATE session SET mode = 'live'")
+            database.commit()
+        assert cli("experiment", "export", "exp", "--database", name, "--out", f"of-{name}").code == 0
+    files = [f"of-{name}/responses.csv" for name in ("one", "other")]
+    taken = cli("import-responses", "own", *files, "--no-report", "--json")
+    assert taken.json["participants"] == 9  # nobody of one database is taken for somebody of another
 
 
 @pytest.fixture

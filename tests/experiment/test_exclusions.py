@@ -51,7 +51,8 @@ def test_each_rule_tells_whom_it_excludes_and_what_was_before(tmp_path):
         **{"sessions": 5, "included": 3, "trials": 65, "main_trials": 30, "included_trials": 18},
         "excluded": {"median_rt_ms": 1, "timing_ok": 1},
     }
-    assert {row["participant"] for row in rows(tmp_path / "out" / "responses.csv")} == {"p0003", "p0004", "p0005"}
+    named = {row["participant"] for row in rows(tmp_path / "out" / "responses.csv")}
+    assert named == {f"simulated-p000{i}" for i in (3, 4, 5)}
     opened.engine.dispose()
 
 

@@ -125,6 +125,7 @@ def go_through(participant, opened, first=1):
         participant.trial(row["label"])
         if row["phase"] == "practice":
             participant.page.get_by_text(f"The right choice was: {row['label']}").wait_for()
+            assert participant.page.get_by_role("heading", name="Right", exact=True).count()
             participant.press("Go on")
 
 
@@ -387,7 +388,7 @@ def require_compared(opened, answers):
 @pytest.mark.parametrize("keys", [False, True])
 def test_two_pictures_are_compared_with_a_third(chromium, paired, keys):
     opened = open_experiment(paired)
-    same = {"first": "The left one was the same picture", "second": "The right one was the same picture"}
+    same = {"first": "The picture on the left was the same", "second": "The picture on the right was the same"}
     with at_the_page(chromium, opened) as page:
         answers = compare_all(page, opened, keys, "Comparing pictures", "Next picture", same)
     require_compared(opened, answers)
@@ -422,7 +423,7 @@ def test_comparing_is_accessible(chromium, paired, scheme):
         assert group.is_visible()
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        page.get_by_role("heading", name="same picture").wait_for()
+        page.get_by_text("was the same as the one above").wait_for()
         require_accessible(page)
 
 
@@ -439,7 +440,7 @@ def test_what_of_a_pair_cannot_be_shown_is_no_answer(chromium, paired):
         participant.agree()
         participant.press("Go on")
         compare(participant, trials_of(opened)[1], False, "Next picture")
-        page.get_by_role("heading", name="same picture").wait_for()
+        page.get_by_text("was the same as the one above").wait_for()
     with opened.engine.begin() as db:
         answers = db.execute(select(RESPONSE).order_by(RESPONSE.c.trial_no)).mappings().all()
     assert [(row["trial_no"], row["media_ok"], row["correct"]) for row in answers] == [

@@ -79,6 +79,16 @@ def person(made):
     return Person(*made())
 
 
+def test_practice_and_screening_come_in_an_order_that_differs(made):
+    design = made()[0].design
+    for phase, n in (("practice", 2), ("screening", 3)):
+        orders = {
+            tuple(row["stimulus_id"] for row in design.rows("", number) if row["phase"] == phase)
+            for number in range(20)
+        }
+        assert len(orders) > 1 and {len(order) for order in orders} == {n} and len({*map(frozenset, orders)}) == 1
+
+
 def test_a_whole_session_ends_with_a_code_that_stays(person):
     trials = person.consent()["trials"]
     assert [t["trial"] for t in trials] == list(range(1, 14))

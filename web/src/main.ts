@@ -150,16 +150,17 @@ async function goThrough(session: Session, outbox: Outbox, filling: Fullscreen |
     for (const trial of trials) {
       await filling?.pause();
       const loaded = await files.get(trial.trial)!;
+      let said: unknown = null;
       if (loaded === null) {
         outbox.add("shown", { trial: trial.trial });
         outbox.add("answered", { trial: trial.trial, answer: { response: null, media_ok: false } });
       } else {
         const choices = trial.phase === "headphones" ? null : labels;
-        await show(trial, stimulusOf(trial, loaded, choices, task), times, outbox);
+        said = await show(trial, stimulusOf(trial, loaded, choices, task), times, outbox);
       }
       failed += Number(loaded === null);
       if (failed > 2 && failed > MOST_FAILED * session.trials!.length) throw new Error("too many files cannot be shown");
-      if (trial.phase === "practice" && loaded !== null) await feedback(trial, outbox);
+      if (trial.phase === "practice" && loaded !== null) await feedback(trial, said, outbox);
     }
     await saved(session, outbox, outbox.flush());
     if (outbox.state !== "running") return false;
@@ -196,7 +197,9 @@ function stimulusOf(trial: Trial, files: Files, choices: string[] | null, task: 
 
 type Shown = ReturnType<typeof stimulusOf>;
 
-async function show(trial: Trial, stimulus: Shown, times: Times, outbox: Outbox) {
+/** Show a trial; what was answered. */
+async function show(trial: Trial, stimulus: Shown, times: Times, outbox: Outbox): Promise<unknown> {
+  let said: unknown = null;
   element.replaceChildren();
   document.body.classList.add("trials");
   const jsPsych = initJsPsych({ display_element: element });
@@ -210,17 +213,22 @@ async function show(trial: Trial, stimulus: Shown, times: Times, outbox: Outbox)
         const names = ["fixation_ms", "stimulus_ms", "mask_ms", "hidden_ms", "refresh_hz", "dropped_frames", "timing_ok", "media_ok", "output_latency_ms"];
         const kept = Object.fromEntries(names.map((name) => [name, measured[name]]));
         outbox.add("answered", { trial: trial.trial, answer: { response, timed_out, rt_ms, ...kept } });
+        said = response;
       },
     },
   ]);
+  return said;
 }
 
-async function feedback(trial: Trial, outbox: Outbox): Promise<void> {
+async function feedback(trial: Trial, said: unknown, outbox: Outbox): Promise<void> {
   await outbox.flush();
   const label = outbox.feedback[String(trial.trial)];
   if (!label) return;
   const told = trial.candidates ? texts.same[label as keyof Texts["same"]] : `${texts.rightChoice}: ${label}`;
-  await screen(element, told, [], { go: texts.go });
+  const right = String(said).trim().toLowerCase() === label.toLowerCase();
+  const read = screen(element, right ? texts.right : texts.wrong, [told], { go: texts.go });
+  document.body.classList.add("trials"); // the light does not change between one trial and the next
+  await read;
 }
 
 /** The files of each trial of a block, loaded a few at a time; null where one cannot be shown after three tries. */

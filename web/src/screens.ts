@@ -136,7 +136,7 @@ export function ending(
     withdrawn: texts.withdrawn,
     expired: texts.expired,
   };
-  const why = ["finished", "screened_out"].includes(state) ? [texts.debriefing] : [];
+  const why = state === "finished" ? [texts.debriefing] : []; // screening has shown natural stimuli only
   void screen(element, told[state] ?? texts.failed, [...why, ...(code === null ? [] : [`${texts.code}:`])]);
   if (code === null) return;
   const shown = document.createElement("code");

@@ -16,11 +16,13 @@ export const TEXTS = {
       "Choose with the mouse, or with the arrow keys and Enter. Take a guess when you are not sure.",
     ],
     practice: "First, some pictures to practice. You will be told the right choice.",
-    screening: "Now some pictures without being told. They show whether the task suits you.",
+    screening: "Now some pictures without feedback. They show whether the task suits you.",
     mainPart: "Now the main part. Again you will not be told the right choice.",
     pause: "Take a break, as long as you like.",
     go: "Go on",
     next: "Next picture",
+    right: "Right",
+    wrong: "Not right",
     rightChoice: "The right choice was",
     done: "Thank you. You are done.",
     screenedOut: "Thank you. The task ends here for you.",
@@ -67,7 +69,7 @@ export const TEXTS = {
         "Choose with the mouse, or with the arrow keys and Enter. Take a guess when you are not sure.",
       ],
       practice: "First, some sounds to practice. You will be told the right choice.",
-      screening: "Now some sounds without being told. They show whether the task suits you.",
+      screening: "Now some sounds without feedback. They show whether the task suits you.",
       next: "Next sound",
     },
     word: {
@@ -78,7 +80,7 @@ export const TEXTS = {
     },
     question: "Which looks more like the picture above?",
     candidates: ["Left", "Right"],
-    same: { first: "The left one was the same picture.", second: "The right one was the same picture." },
+    same: { first: "The picture on the left was the same as the one above.", second: "The picture on the right was the same as the one above." },
     imagePair: {
       title: "Comparing pictures",
       consent: [
@@ -147,6 +149,8 @@ export const TEXTS = {
     pause: "Machen Sie eine Pause, so lange Sie möchten.",
     go: "Weiter",
     next: "Nächstes Bild",
+    right: "Richtig",
+    wrong: "Nicht richtig",
     rightChoice: "Richtig war",
     done: "Vielen Dank. Sie sind fertig.",
     screenedOut: "Vielen Dank. Die Aufgabe endet hier für Sie.",
@@ -204,7 +208,7 @@ export const TEXTS = {
     },
     question: "Welches sieht dem Bild oben ähnlicher?",
     candidates: ["Links", "Rechts"],
-    same: { first: "Das linke war dasselbe Bild.", second: "Das rechte war dasselbe Bild." },
+    same: { first: "Das linke Bild war dasselbe wie das obere.", second: "Das rechte Bild war dasselbe wie das obere." },
     imagePair: {
       title: "Bilder vergleichen",
       consent: [

@@ -89,6 +89,8 @@ def import_responses(
             f"no label of a stimulus: {some(strange)}; they count as wrong answers; --labels names the choices "
             "(with --replace)"
         )
+    if simulated := people.loc[people["participant"].str.startswith("simulated-"), "participant"].nunique():
+        say_note(f"{simulated} of the participants are simulated: their answers are nobody's")
     if summary["no_answer"]:
         say_note(f"{summary['no_answer']} trials without an answer count as wrong")
     if json:

@@ -17,6 +17,7 @@ from metamers.experiment.database import (
     ANSWER,
     CHECK,
     EVENT,
+    EXPERIMENT,
     IDENTITY,
     RESPONSE,
     SESSION,
@@ -82,11 +83,11 @@ _DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 
 def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequence[str] | None = None) -> Row:
     """Write the data to a new folder: `trials.csv` (a row for each trial), `responses.csv` (the main trials that count,
-    for `import-responses`) or, where pairs are compared, `pairs.csv` (how often which was chosen), `sessions.csv`,
-    `checks.csv`, `answers.csv` (forms), `exclusions.csv`, `events.jsonl`, a
-    file for each participant in the format of model-vs-human, `codebook.csv` and `manifest.json` with hashes; with
-    `identities`, who is who, too. modes: of the sessions; None for all but pilots and simulated ones, or, where there
-    are no others, those.
+    for `import-responses`, with names of participants that no other database gives) or, where pairs are compared,
+    `pairs.csv` (how often which was chosen), `sessions.csv`, `checks.csv`, `answers.csv` (forms), `exclusions.csv`,
+    `events.jsonl`, a file for each participant in the format of model-vs-human, `codebook.csv` and `manifest.json` with
+    hashes; with `identities`, who is who, too. modes: of the sessions; None for all but pilots and simulated ones, or,
+    where there are no others, those.
 
     Returns the numbers of sessions and of those that count, of trials, of main trials that were answered and of those
     that count, and how many participants each rule excluded. Raises MetamersError for a folder that is not empty, and
@@ -101,6 +102,7 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
         forms = _joined(db, ANSWER, sessions)
         events = _events(db, sessions)
         who = _joined(db, IDENTITY, sessions) if identities else []
+        database = sha256(f"{opened.hash} {db.execute(select(EXPERIMENT.c.created_at)).scalar_one()}".encode())[:8]
     reasons = exclusions(opened, sessions, trials, checks)
     excluded = {row["participant"] for row in reasons}
     swapped = not opened.design.config.exclude.substituted
@@ -125,7 +127,8 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
         tables["pairs.csv"] = _csv(COLUMNS, preferences(config.pairs or (), _included(trials)))
     else:
         named = ["participant", "cell", "label", "response", "rt_ms"]
-        tables["responses.csv"] = _csv(named, _included(trials), safe=False)
+        answers = [{**row, "participant": _anywhere(row, database)} for row in _included(trials)]
+        tables["responses.csv"] = _csv(named, answers, safe=False)
         tables |= {f"model-vs-human/{name}.csv": text for name, text in _model_vs_human(trials).items()}
     for name, text in tables.items():
         write_whole(out / name, text.encode())
@@ -188,6 +191,15 @@ def _declared(exclude: Exclude, main: Sequence[Row]) -> Iterator[Row]:
         share = sum(trial["timing_ok"] is True for trial in main) / len(main)
         if share < exclude.timing_ok:
             yield {"rule": "timing_ok", "value": round(share, 4), "threshold": exclude.timing_ok}
+
+
+def _anywhere(trial: Row, database: str) -> str:
+    """A participant's name beside those of other databases, which count from p0001, too. Who is none is told, and has
+    one name for one seed, in whatever database."""
+    if trial["mode"] == "simulated":
+        return f"simulated-{trial['participant']}"
+    name = f"{trial['participant']}-{database}"
+    return name if trial["mode"] in ("live", "lab") else f"{trial['mode']}-{name}"
 
 
 def _seen(trial: Row) -> bool:

@@ -157,7 +157,7 @@ def score(files: Sequence[Path], key_file: Path, out: Path) -> Scored:
         )
     # So that a later export with more participants can take its place.
     table = out / f"jatos-{key.study}.csv"
-    _write(table, [{**row, "participant": names[row["participant"]]} for row in answers])
+    _write(table, [{**row, "participant": names[row["participant"].partition("-")[0]]} for row in answers])
     deleted = sum(run.keep is False for run, _ in runs.values())
     return Scored(table, len(runs), deleted, reasons, [where for run, _ in runs.values() for where in run.conflicts])
 

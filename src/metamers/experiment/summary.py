@@ -19,7 +19,8 @@ MODES = ("live", "lab", "pilot", "simulated")
 
 def summary_of(opened: Opened) -> dict[str, Any]:
     """Sessions by mode and state; of those that finished, the answered main trials by condition, and how many sessions
-    saw each (reference, condition), least and most; who does not count and why; how many events were refused."""
+    saw each (reference, condition), least and most; who, of those that ended, does not count and why; how many events
+    were refused."""
     with reading(opened.engine) as db:
         sessions, trials, checks = collect(db, opened.design, MODES)
         conflicts = db.execute(select(func.count()).select_from(CONFLICT)).scalar_one()
@@ -39,7 +40,9 @@ def summary_of(opened: Opened) -> dict[str, Any]:
         answers = dict(Counter(row["condition"] for row in seen))
         coverage[mode] = {"answers": answers, "least": min(each), "most": max(each)}
     by_name = {session["participant"]: session["mode"] for session in sessions}
-    excluded = [{**row, "mode": by_name[row["participant"]]} for row in exclusions(opened, sessions, trials, checks)]
+    going = {s["participant"] for s in sessions if s["state"] in ("created", "running")}
+    reasons = [row for row in exclusions(opened, sessions, trials, checks) if row["participant"] not in going]
+    excluded = [{**row, "mode": by_name[row["participant"]]} for row in reasons]
     told = {"sessions": states, "coverage": coverage, "excluded": excluded, "conflicts": conflicts}
     return {"name": opened.design.config.name, **told}
 

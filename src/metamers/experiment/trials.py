@@ -72,7 +72,10 @@ class Design:
         places = spread(len(main), len(catch), rng)
         breaks = [round(len(main) * i / (config.breaks + 1)) for i in range(1, config.breaks + 1)]
         checks = self._headphone_checks(phases["headphones"], number)
-        before = [*checks, phases["practice"], phases["screening"]]
+        # In an order of their own, as that of their making follows the labels and could be clicked without looking.
+        order = np.random.default_rng([config.seed, 0x0DE4, number])
+        mixed = ([phases[name][i] for i in order.permutation(len(phases[name]))] for name in ("practice", "screening"))
+        before = [*checks, *mixed]
         shown = [(block, s.phase, s, s.condition) for block, of_block in enumerate(before) for s in of_block]
         block = len(before)
         for i, (stimulus, condition) in enumerate(main):
@@ -118,8 +121,9 @@ class Design:
 
     @cached_property
     def _others(self) -> dict[str, Stimulus]:
-        """For each stimulus of practice, screening and catch trials, what is shown beside it: the next of them."""
+        """For each stimulus of practice, screening and catch trials, what is shown beside it: another of them."""
         extra = [s for s in self.stimuli if s.phase not in ("main", "headphones")]
+        extra = [extra[i] for i in np.random.default_rng([self.config.seed, 0x07E4]).permutation(len(extra))]
         return {s.stimulus: other for s, other in zip(extra, [*extra[1:], *extra[:1]], strict=True)}
 
     def _headphone_checks(self, sounds: list[Stimulus], number: int) -> list[list[Stimulus]]:
