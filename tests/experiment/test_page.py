@@ -365,7 +365,8 @@ def compare_all(page, opened, keys, title, go, same):
             block = row["block"]
         compare(participant, row, keys, go)
         if row["phase"] == "practice":
-            page.get_by_role("heading", name=same[row["label"]]).wait_for()
+            page.get_by_text(same[row["label"]]).wait_for()
+            assert page.get_by_role("heading", name="Right", exact=True).count()
             participant.press("Go on")
     participant.press("Send")
     page.get_by_text("You are done").wait_for()
