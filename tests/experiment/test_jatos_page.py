@@ -129,13 +129,15 @@ def test_lists_are_dealt_once_each_and_then_anew(chromium, study):
                 agree(page)
             for page in (first, second):
                 begun(page)
-            runs = {list_: told["run"] for list_, told in jatos.batch["dealt"].items()}
+            runs = {list_: told["ticket"] for list_, told in jatos.batch["dealt"].items()}
             oldest = min(jatos.batch["dealt"], key=lambda list_: jatos.batch["dealt"][list_]["turn"])
             assert runs.keys() == {"0", "1"} and len(set(runs.values())) == 2 and jatos.refused
             agree(third)
             begun(third)
-        again = {list_: told["run"] for list_, told in jatos.batch["dealt"].items()}
+        again = {list_: told["ticket"] for list_, told in jatos.batch["dealt"].items()}
         assert [list_ for list_ in runs if again[list_] != runs[list_]] == [oldest]
+    written = [json.loads(line)["run"] for text in jatos.results.values() for line in text.splitlines()]
+    assert written and not any(run in json.dumps(jatos.batch) for run in written)  # which all of the batch can read
     begins = [json.loads(line)["begin"] for text in jatos.results.values() for line in text.splitlines()[:1]]
     assert sorted(begin["list"] for begin in begins) == sorted([0, 1, int(oldest)])
 
