@@ -115,7 +115,7 @@ class Person:
     async def visit(self):
         trials = await self.begin()
         while trials and self.state == "running":
-            if self.happens("left", 0.01):
+            if self.happens("left", 0.04):
                 return
             if self.happens("early", 0.05):
                 status, told = await self.ask("/api/finish", {"lease": self.lease, "last_seq": self.seq})
