@@ -542,6 +542,7 @@ def test_replies_that_are_lost_doubled_or_errors_lose_and_double_nothing(chromiu
 
     with at_the_page(chromium, opened) as page:
         page.add_init_script("const wait = setTimeout; window.setTimeout = (f, ms) => wait(f, Math.min(ms, 100));")
+        page.get_by_role("heading").wait_for()  # the tab has its session
         page.reload()
         participant = Participant(page)
         participant.agree()
