@@ -1,5 +1,6 @@
 """A small experiment, made without a run."""
 
+import csv
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, product
@@ -45,6 +46,12 @@ def write_pairs(folder, **changes):
     conditions = ("natural", "secretnet/alpha", "secretnet/omega", "hiddennet/alpha")
     pairs = [list(pair) for pair in combinations(conditions[1:], 2)]
     return write_experiment(folder, conditions, **{"task": "image_pair", "pairs": pairs, **changes})
+
+
+def rows(path):
+    """Of a CSV file."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def write_experiment(folder, conditions=CONDITIONS, **changes):

@@ -1,6 +1,5 @@
 """Who does not count, by rules that the experiment declares."""
 
-import csv
 from statistics import median
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from sqlalchemy import select, update
-from tests.experiment.conftest import write_experiment
+from tests.experiment.conftest import rows, write_experiment
 
 from metamers.experiment.config import Exclude, Gate
 from metamers.experiment.database import RESPONSE, SESSION, TRIAL
@@ -19,11 +18,6 @@ from metamers.experiment.opened import open_experiment
 from metamers.experiment.simulate import simulate
 
 ALL = {"median_rt_ms": [200, 10_000], "timing_ok": 0.8}
-
-
-def rows(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def altered(db, session_id, phase="main", **values):

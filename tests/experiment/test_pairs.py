@@ -1,6 +1,5 @@
 """Two candidates beside a reference: who sees which pair, what a browser is told, and what comes of the answers."""
 
-import csv
 import json
 from collections import Counter
 from statistics import NormalDist
@@ -10,7 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 from sqlalchemy import select
-from tests.experiment.conftest import LABELS, write_pairs
+from tests.experiment.conftest import LABELS, rows, write_pairs
 
 from metamers.errors import MetamersError
 from metamers.experiment.config import ExperimentConfig, preset
@@ -43,11 +42,6 @@ def opened(paired):
     opened = open_experiment(paired)
     yield opened
     opened.engine.dispose()
-
-
-def rows(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def main_of(design, number):

@@ -1,12 +1,12 @@
 """Virtual participants, and what is exported of them."""
 
-import csv
 import json
 from hashlib import sha256
 
 import pytest
 from scipy.stats import binom
 from sqlalchemy import insert, select, update
+from tests.experiment.conftest import rows
 
 from metamers.errors import MetamersError
 from metamers.experiment.database import IDENTITY, SESSION, TRIAL
@@ -21,11 +21,6 @@ def opened(experiment):
     opened = open_experiment(experiment)
     yield opened
     opened.engine.dispose()
-
-
-def rows(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_what_is_exported_is_what_was_answered(opened, tmp_path):

@@ -2,7 +2,7 @@
 import { ParameterType, type JsPsych, type JsPsychPlugin, type TrialType } from "jspsych";
 import { watchHidden } from "./hidden";
 import type { Texts } from "./texts";
-import { frameMs, nextFrame, ready, round, type Times } from "./trial";
+import { DATA, frameMs, nextFrame, PARAMETERS, ready, round, type Times } from "./trial";
 
 const info = {
   name: "image-pair",
@@ -11,20 +11,12 @@ const info = {
     /** The reference, the first and the second candidate. */
     images: { type: ParameterType.OBJECT, array: true, default: undefined },
     values: { type: ParameterType.STRING, array: true, default: undefined },
-    times: { type: ParameterType.OBJECT, default: undefined },
     texts: { type: ParameterType.OBJECT, default: undefined },
-    prompt: { type: ParameterType.STRING, default: "" },
-    /** Called on the frame on which the pictures appear. */
-    on_shown: { type: ParameterType.FUNCTION, default: undefined },
+    ...PARAMETERS,
   },
   data: {
-    response: { type: ParameterType.STRING },
-    timed_out: { type: ParameterType.BOOL },
-    rt_ms: { type: ParameterType.FLOAT },
-    stimulus_ms: { type: ParameterType.FLOAT },
-    hidden_ms: { type: ParameterType.FLOAT },
+    ...DATA,
     refresh_hz: { type: ParameterType.FLOAT },
-    timing_ok: { type: ParameterType.BOOL },
   },
 } as const;
 

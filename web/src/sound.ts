@@ -3,7 +3,7 @@ import { ParameterType, type JsPsych, type JsPsychPlugin, type TrialType } from 
 import { choosePair } from "./pair";
 import { submit } from "./screens";
 import type { Texts } from "./texts";
-import { choose, ready, round } from "./trial";
+import { choose, DATA, PARAMETERS, ready, round } from "./trial";
 
 const info = {
   name: "sound-choice",
@@ -16,19 +16,11 @@ const info = {
     typed: { type: ParameterType.BOOL, default: false },
     /** Whether one of the last two of three sounds is chosen. */
     pair: { type: ParameterType.BOOL, default: false },
-    times: { type: ParameterType.OBJECT, default: undefined },
     texts: { type: ParameterType.OBJECT, default: undefined },
-    prompt: { type: ParameterType.STRING, default: "" },
-    /** Called when the sound begins. */
-    on_shown: { type: ParameterType.FUNCTION, default: undefined },
+    ...PARAMETERS,
   },
   data: {
-    response: { type: ParameterType.STRING },
-    timed_out: { type: ParameterType.BOOL },
-    rt_ms: { type: ParameterType.FLOAT },
-    stimulus_ms: { type: ParameterType.FLOAT },
-    hidden_ms: { type: ParameterType.FLOAT },
-    timing_ok: { type: ParameterType.BOOL },
+    ...DATA,
     output_latency_ms: { type: ParameterType.FLOAT },
     media_ok: { type: ParameterType.BOOL, default: true },
   },

@@ -4,6 +4,24 @@ import { watchHidden } from "./hidden";
 import { iconsOf } from "./icons";
 import { drawMask } from "./mask";
 
+/** What each kind of trial is given. */
+export const PARAMETERS = {
+  times: { type: ParameterType.OBJECT, default: undefined },
+  prompt: { type: ParameterType.STRING, default: "" },
+  /** Called when the stimulus begins: on the frame on which pictures appear. */
+  on_shown: { type: ParameterType.FUNCTION, default: undefined },
+} as const;
+
+/** What each kind of trial measures. */
+export const DATA = {
+  response: { type: ParameterType.STRING },
+  timed_out: { type: ParameterType.BOOL },
+  rt_ms: { type: ParameterType.FLOAT },
+  stimulus_ms: { type: ParameterType.FLOAT },
+  hidden_ms: { type: ParameterType.FLOAT },
+  timing_ok: { type: ParameterType.BOOL },
+} as const;
+
 const info = {
   name: "image-choice",
   version: "1.0.0",
@@ -11,22 +29,14 @@ const info = {
     image: { type: ParameterType.OBJECT, default: undefined },
     mask_seed: { type: ParameterType.INT, default: 0 },
     labels: { type: ParameterType.STRING, array: true, default: undefined },
-    times: { type: ParameterType.OBJECT, default: undefined },
-    prompt: { type: ParameterType.STRING, default: "" },
-    /** Called on the frame on which the image appears. */
-    on_shown: { type: ParameterType.FUNCTION, default: undefined },
+    ...PARAMETERS,
   },
   data: {
-    response: { type: ParameterType.STRING },
-    timed_out: { type: ParameterType.BOOL },
-    rt_ms: { type: ParameterType.FLOAT },
+    ...DATA,
     fixation_ms: { type: ParameterType.FLOAT },
-    stimulus_ms: { type: ParameterType.FLOAT },
     mask_ms: { type: ParameterType.FLOAT },
-    hidden_ms: { type: ParameterType.FLOAT },
     refresh_hz: { type: ParameterType.FLOAT },
     dropped_frames: { type: ParameterType.INT },
-    timing_ok: { type: ParameterType.BOOL },
   },
 } as const;
 

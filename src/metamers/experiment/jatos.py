@@ -10,12 +10,13 @@ from typing import Any, Literal
 from uuid import uuid4
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from metamers.errors import MetamersError
 from metamers.experiment.config import ExperimentConfig
 from metamers.experiment.making import read_experiment
 from metamers.experiment.manifest import Stimulus
+from metamers.experiment.messages import read_file
 from metamers.experiment.trials import Design
 from metamers.store import write_whole
 
@@ -99,14 +100,7 @@ def write_archive(folder: Path, out: Path, participants: int) -> dict[str, Any]:
 
 def read_key(path: Path) -> Key:
     """A key. Raises MetamersError for another file."""
-    try:
-        key = Key.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise MetamersError(f"{path}: cannot be read ({error.strerror}); give the key of the archive") from error
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "content"
-        raise MetamersError(f"{path}: {where}: {first['msg']}; give the key of the archive as it was written") from None
+    key = read_file(path, Key, "give the key of the archive as it was written")
     known = {stimulus.stimulus for stimulus in key.stimuli}
     if strange := next((s.stimulus_id for rows in key.lists for s in rows if s.stimulus_id not in known), None):
         raise MetamersError(f"{path}: has no stimulus {strange!r}, which is shown; give the key as it was written")

@@ -1,8 +1,13 @@
 """What a browser may send, strictly."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from metamers.errors import MetamersError
+
+M = TypeVar("M", bound=BaseModel)
 
 _NO_NUL = r"^[^\x00]*$"
 """PostgreSQL keeps no text with a NUL."""
@@ -122,3 +127,15 @@ class Withdraw(_Message):
 
     lease: Lease
     keep: bool
+
+
+def read_file(path: Path, kind: type[M], repair: str) -> M:
+    """What a file of JSON holds. Raises MetamersError, with the place and the repair, where it is none of its kind."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise MetamersError(f"{path}: cannot be read ({error.strerror}); {repair}") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "content"
+        raise MetamersError(f"{path}: {where}: {first['msg']}; {repair}") from None

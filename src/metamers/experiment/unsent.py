@@ -5,13 +5,12 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from pydantic import ValidationError
 from sqlalchemy import Connection, delete, insert, select
 
 from metamers.errors import MetamersError
 from metamers.experiment.database import AUDIT, CONFLICT, EVENT, SESSION, TRIAL, now
 from metamers.experiment.gates import judge_anew
-from metamers.experiment.messages import MOST_EVENTS, Event, Unsent
+from metamers.experiment.messages import MOST_EVENTS, Event, Unsent, read_file
 from metamers.experiment.opened import Opened
 from metamers.experiment.sessions import RefusedError, Row, Sessions, digest_of, hashed
 
@@ -49,16 +48,9 @@ def take_in(opened: Opened, path: Path) -> Row:
 
 def read_unsent(path: Path) -> Unsent:
     """The content of a file. Raises MetamersError, with the place, where it is none that a page made."""
-    try:
-        if path.stat().st_size > MOST_MEGABYTES * 1_000_000:
-            raise MetamersError(f"{path}: is larger than {MOST_MEGABYTES} MB; no page makes such a file")
-        return Unsent.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise MetamersError(f"{path}: cannot be read ({error.strerror}); give the participant's file") from error
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "content"
-        raise MetamersError(f"{path}: {where}: {first['msg']}; ask the participant for the file as it was") from None
+    if path.is_file() and path.stat().st_size > MOST_MEGABYTES * 1_000_000:
+        raise MetamersError(f"{path}: is larger than {MOST_MEGABYTES} MB; no page makes such a file")
+    return read_file(path, Unsent, "give the participant's file as it was")
 
 
 def _is_of(db: Connection, session: Row, unsent: Unsent) -> bool:
