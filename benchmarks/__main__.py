@@ -1,5 +1,6 @@
 """Measures everything and writes docs/performance.md."""
 
+import argparse
 import json
 import os
 import platform
@@ -28,14 +29,17 @@ _OF_FAST = ("model", "stage", "steps", "median", "minimum", "each_seed's_minimum
 
 def main() -> None:
     """Measure, and write the page; with `studies` or `experiments`, only that part of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", nargs="?", choices=("studies", "experiments"), help="only this part of the page")
+    part = parser.parse_args().part
     measured = f" Measured at commit {commit()}."
     text = PAGE.read_text(encoding="utf-8")
     before, _, after = text.partition("## Studies")
     _, mark, last = after.partition("## Experiments")
-    if sys.argv[1:] == ["studies"]:
+    if part == "studies":
         PAGE.write_text(before + of_studies(**studies(), measured=measured) + f"\n{mark}{last}", encoding="utf-8")
         return
-    if sys.argv[1:] == ["experiments"]:
+    if part == "experiments":
         kept = text.partition("## Experiments")[0]
         PAGE.write_text(kept + of_experiments(*experiments(), measured), encoding="utf-8")
         return
@@ -174,7 +178,7 @@ each, workers started before. Medians over rounds.{measured}
 
 A study of {plan["cells"]:,.0f} cells: `--plan` {plan["seconds"]:.1f} s beside its measurement, {plan["gb"]:.2f} GB;
 `status` of one of {status["cells"]:,.0f} cells, all done: {status["seconds"]:.1f} s, {status["gb"]:.2f} GB. Bar:
-10 s, 1 GB. Of runs of a toy net, {small["cells"]:,.0f} cells took {small["gb"]:.2f} GB at most and
+10 s, 1 GB. Of runs of a toy net, pages included, {small["cells"]:,.0f} cells took {small["gb"]:.2f} GB at most and
 {large["cells"]:,.0f} cells {large["gb"]:.2f} GB, in {small["seconds"]:.0f} and {large["seconds"]:.0f} s.
 
 `examples/studies/quick.yaml`, {kills["runs"]} times, its main process (`local`) or a worker (`dask`) killed in turn at

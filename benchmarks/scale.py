@@ -1,5 +1,5 @@
-"""What a study of 100,000 cells costs to plan and to look at, and what memory runs of different sizes take:
-`python -m benchmarks.scale` prints it as JSON."""
+"""What a study of 100,000 cells costs to plan and to look at, and what memory runs of different sizes take, their pages
+included: `python -m benchmarks.scale` prints it as JSON."""
 
 import json
 import os
@@ -36,7 +36,6 @@ stimuli: FOLDER/images.npz
 null_stimuli: FOLDER/null.npz
 recipes: {name: fast, set: {steps: 2}}
 seeds: [SEEDS]
-report: false
 """
 IMAGES = 100
 SEEDS = (4, 160)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from metamers.analysis import mixed_anova, repeated_measures_anova
+from metamers.analysis import mixed_anova, repeated_measures_anova, without_incomplete
 from metamers.analysis.anova import upper_tail
 from metamers.errors import MetamersError
 
@@ -230,3 +230,17 @@ def test_few_subjects_keep_epsilons_within_their_bounds(n):
     row = repeated(one_factor(random(5, n, 5))).loc["(Intercept):stage"]
     assert 0.25 - 1e-9 <= row.epsilon_GG <= 1 and 0.25 - 1e-9 <= row.epsilon_HF <= 1
     assert 0 <= row.pValue <= row.pValueHF <= row.pValueLB <= 1
+
+
+def test_who_lacks_a_value_is_left_out():
+    table = two_factors(random(3, 6, 3, 2))
+    holes = table[(table["who"] != 2) | (table["stage"] != 1)].copy()
+    holes.loc[(holes["who"] == 4) & (holes["net"] == 0), "y"] = np.nan
+    kept, left_out = without_incomplete(holes, value="y", subject="who", within=["stage", "net"])
+    assert left_out == ["2", "4"]
+    pd.testing.assert_frame_equal(kept, table[~table["who"].isin([2, 4])])
+    whole, none = without_incomplete(table, value="y", subject="who", within=["stage", "net"])
+    assert none == [] and len(whole) == len(table)
+    first, second = (holes["who"] < 3) & (holes["stage"] == 0), (holes["who"] > 2) & (holes["stage"] > 0)
+    with pytest.raises(MetamersError, match="no who has a value at each stage and net"):
+        without_incomplete(holes[first | second], value="y", subject="who", within=["stage", "net"])

@@ -233,3 +233,25 @@ def test_duplicate_trials_and_missing_cells_are_named(cli, run_folder):
     assert "participant 'p5' of 'people' answered deep/c/fast/r7/s1 twice; keep one" in said
     respond(run_folder, [row for row in rows if (row["participant"], row["stage"]) != ("p5", "b")])
     assert "subject 'people p5', stage 'b' is missing" in cli("analyze", "anova", run_folder).err
+
+
+def test_participants_who_lack_a_stage_are_left_out_where_asked(cli, run_folder):
+    rows = responses_of(run_folder)
+    for number, design in enumerate(("mixed", "repeated")):
+        asked = ("analyze", "anova", run_folder, "--design", design, "--permutations", 0, "--json")
+        respond(run_folder, [row for row in rows if row["participant"] != "p5"])
+        without = cli(*asked).json["rows"]
+        gone = ("p5", "b") if number else ("p5", "natural")
+        respond(run_folder, [row for row in rows if (row["participant"], row["stage"]) != gone])
+        assert "or who lacks it" in cli(*asked).err
+        said = cli(*asked, "--leave-out-incomplete")
+        assert "note: left out, as a stage is missing: 1 of" in said.err and "(people p5)" in said.err
+        assert said.json["rows"] == [{**row, "n_left_out": 1} for row in without]
+
+
+def test_recognition_is_in_the_order_of_the_stages(cli, run_folder):
+    respond(run_folder, responses_of(run_folder)[::-1])
+    rows = cli("analyze", "recognition", run_folder, "--resamples", 2, "--json").json["rows"]
+    assert list(dict.fromkeys((row["model"], row["stage"]) for row in rows)) == [
+        *(("", "natural"), *(("net", stage) for stage in STAGES), *(("deep", stage) for stage in STAGES))
+    ]

@@ -8,6 +8,7 @@ import pytest
 from metamers.report import figures
 from metamers.report.drawing import INK, inline, styled
 from metamers.report.results import Results, read_results
+from metamers.report.traces import Trace
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def test_null_has_a_panel_per_stage_and_measure_with_its_maximum(results: Result
     dashed = [line for line in axes[2].get_lines() if line.get_color() == INK]
     assert np.asarray(dashed[0].get_xdata())[0] == 3.42
     ticks = np.asarray(axes[2].get_lines()[1].get_xdata(), dtype=float)
-    values = [cell["snr_db"] for cell in results.of(model, stages[0])]
+    values = [cell.snr_db for cell in results.of(model, stages[0]) if cell.snr_db is not None]
     assert set(ticks) <= set(values) and ticks.min() == min(values)
     assert len(set(ticks)) >= len(values) - 2  # but for those that would cover one another
 
@@ -35,22 +36,13 @@ def test_null_without_a_null_shows_the_metamers_alone(results: Results) -> None:
     assert len(axes[0].get_lines()) == 1 and not axes[0].patches
 
 
-def test_traces_are_thinned_from_worst_to_best(results: Results) -> None:
-    cell = results.of("picto-resnet", "conv1")[0]
-    many = [cell | {"trace": {"step": [0, 50], "snr_db": [0.0, float(i)]}} for i in range(400)]
-    drawn = figures.traced(many)
-    assert len(drawn) == figures.MAX_TRACES
-    ends = [c["trace"]["snr_db"][-1] for c in drawn]
-    assert ends[0] == 0 and ends[-1] == 399
-
-
-def test_traces_may_be_empty_or_hold_gaps(results: Results) -> None:
-    cell = results.of("picto-resnet", "conv1")[0]
-    gap = cell | {"trace": {"step": [0, 50], "snr_db": [None, 3.0]}}
-    none = cell | {"trace": {"step": [], "snr_db": []}}
-    assert figures.traced([gap, none, cell | {"trace": None}]) == [gap]
+def test_traces_may_be_none_or_hold_gaps() -> None:
+    gap = Trace(True, np.array([0.0, 50.0]), np.array([np.nan, 3.0]))
     with styled("test"):
-        assert len(figures.trace_figure({"a": [gap], "b": [none]}).axes) == 2
+        axes = figures.trace_figure({"a": [gap], "b": []}, {"a": {3.42}, "b": set()}).axes
+    assert len(axes) == 2 and axes[1].texts[0].get_text() == "no trace stored"
+    line, maximum = axes[0].get_lines()
+    assert np.asarray(line.get_ydata())[1] == 3 and np.asarray(maximum.get_ydata())[0] == 3.42
 
 
 def test_inline_figure_takes_the_pages_colors_and_hides_nothing_foreign() -> None:

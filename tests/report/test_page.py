@@ -122,7 +122,7 @@ def test_errors_do_not_count_in_the_median_steps(make_run: MakeRun) -> None:
     verdict = {"verdict": lambda m, s, r: "error" if r else "passed"}
     run = make_run("medians", models=["m"], stages=["a"], references=3, null=False, responses=False, **verdict)
     results = read_results(run)
-    steps = {cell["verdict"]: cell["n_steps"] for cell in results.cells}
+    steps = {cell.verdict: cell.n_steps or 0 for cell in results.cells}
     assert stage_rows(results)[0]["n_steps"] == steps["passed"] > steps["error"]
 
 
@@ -190,7 +190,22 @@ def test_a_chance_for_each_observer(make_run: MakeRun) -> None:
     (run / "responses").mkdir()
     record = {"id": "n", "observer": "n", "n_labels": 1000, "responses": []}
     (run / "responses" / "n.json").write_text(json.dumps(record))
-    assert "the dotted line is chance (0.001, 0.250)" in page_of(run)[1].text
+    assert "the dotted lines are chance (0.001 for n, 0.250 for m)" in page_of(run)[1].text
+    assert "chance of n chance of m" in words_of(run, "recognition-m")
+
+
+def test_chance_of_people_and_models_and_who_is_nobody(make_run: MakeRun) -> None:
+    run = make_run("kinds", models=["m", "n"], references=4, people=3)
+    (run / "responses").mkdir()
+    for name in ("m", "n"):
+        record: dict[str, Any] = {"id": name, "observer": name, "n_labels": 1000, "responses": []}
+        (run / "responses" / f"{name}.json").write_text(json.dumps(record))
+    path = run / "tables" / "responses.csv"
+    said = path.read_text()
+    text = page_of(run)[1].text
+    assert "(0.001 for models, 0.250 for people)" in text and "simulated" not in text
+    path.write_text(said.replace(",p0,", ",simulated-p0,").replace(",p1,", ",simulated-p1,"))
+    assert "2 of the 3 participants are simulated" in page_of(run)[1].text
 
 
 def words_of(run: Path, figure: str) -> str:

@@ -4,7 +4,7 @@ from metamers.analysis.anova import anova, mixed_anova, repeated_measures_anova
 from metamers.analysis.bootstrap import bootstrap_recognition
 from metamers.analysis.confusion import balanced_accuracy, balanced_accuracy_of_counts, confusion
 from metamers.analysis.consistency import error_consistency, split_half_reliability
-from metamers.analysis.designs import Design, Factor, design_of
+from metamers.analysis.designs import Design, Factor, design_of, without_incomplete
 from metamers.analysis.idiosyncrasy import idiosyncrasy
 from metamers.analysis.merit import compare_runs, figure_of_merit
 from metamers.analysis.observer_designs import kind_by_stage, stage_by_model
@@ -66,4 +66,5 @@ __all__ = [
     "stages_in_order",
     "wilson_interval",
     "with_depths",
+    "without_incomplete",
 ]

@@ -1,6 +1,6 @@
 """Intervals by resampling stimuli, participants, or both."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metamers.analysis.designs import need_columns
+from metamers.analysis.recognition import in_order
 from metamers.analysis.scores import chances_of, tidy
 
 Over = Literal["stimuli", "participants", "both"]
@@ -18,6 +19,7 @@ def bootstrap_recognition(
     *,
     over: Over = "both",
     chance: float | Mapping[str, float] | None = None,
+    stages: Mapping[str, Sequence[str]] | None = None,
     n_resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -25,11 +27,11 @@ def bootstrap_recognition(
     """The proportion of correct responses per generating model, stage and observer, with standard errors and intervals.
 
     `observer` may be a group of people: its participants are resampled, its references ("stimuli"), or both
-    independently. One row per model, stage and observer, in order of first appearance: `model, stage, observer,
-    observer_kind, n, n_references, n_participants, proportion, sem, ci_low, ci_high, chance`. `sem` is the standard
-    deviation of the resampled proportions, the interval that of their percentiles; both are NaN where there is only one
-    of what is resampled. `chance` is one for all, or by observer (None: `chance_level`). Unscored responses do not
-    count.
+    independently. One row per model, stage and observer, in the order of `stages` (of each model) and else of first
+    appearance: `model, stage, observer, observer_kind, n, n_references, n_participants, proportion, sem, ci_low,
+    ci_high, chance`. `sem` is the standard deviation of the resampled proportions, the interval that of their
+    percentiles; both are NaN where there is only one of what is resampled. `chance` is one for all, or by observer
+    (None: `chance_level`). Unscored responses do not count.
 
     Source: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 386-411 (2007); over stimuli it is that of
     Feather and others (2023). Raises MetamersError as `participant_scores` does, and for a table without references.
@@ -53,7 +55,7 @@ def bootstrap_recognition(
         row |= {"n_references": right.shape[1], "n_participants": right.shape[0]}
         rows.append(row | {"proportion": right.sum() / count.sum(), "sem": draws.std(), "ci_low": low, "ci_high": high})
     columns = [*keys, "n", "n_references", "n_participants", "proportion", "sem", "ci_low", "ci_high"]
-    result = pd.DataFrame(rows, columns=columns)
+    result = in_order(pd.DataFrame(rows, columns=columns), stages or {})
     return result.assign(chance=result["observer"].map(chances_of(responses, chance)))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import pandas as pd
@@ -63,6 +64,20 @@ def design_of(
     return Design(values.reshape(shape), factors, groups, grouping)
 
 
+def without_incomplete(
+    table: pd.DataFrame, *, value: str, subject: str, within: Sequence[str]
+) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of the subjects that have a value in each combination of the levels of the `within` factors, and the
+    others' names. Raises MetamersError where none has."""
+    need_columns(table, [value, subject, *within])
+    known = table.dropna(subset=[value]).drop_duplicates([subject, *within])
+    n_of = known.groupby(subject, sort=False).size().reindex(list(dict.fromkeys(table[subject])), fill_value=0)
+    whole = n_of == prod(table[name].nunique() for name in within)
+    if not whole.any():
+        raise MetamersError(f"no {subject} has a value at each {' and '.join(within)}; leave levels out")
+    return table[table[subject].map(whole)], [str(name) for name in n_of.index[~whole]]
+
+
 def need_columns(table: pd.DataFrame, columns: Sequence[str], what: str = "the table") -> None:
     """Raises MetamersError for the first of `columns` that `table` lacks."""
     for name in columns:
@@ -94,7 +109,10 @@ def _axes(subject: str, subjects: tuple[str, ...], factors: tuple[Factor, ...]) 
 
 
 def _refuse_holes(counts: NDArray[np.int64], shape: tuple[int, ...], axes: list[tuple[str, tuple[str, ...]]]) -> None:
-    for wrong, problem in ((counts == 0, "missing: complete it or leave that level out"), (counts > 1, "there twice")):
+    for wrong, problem in (
+        (counts == 0, "missing: complete it, or leave out that level or who lacks it"),
+        (counts > 1, "there twice"),
+    ):
         if wrong.any():
             place = np.unravel_index(int(wrong.argmax()), shape)
             where = ", ".join(f"{name} {levels[i]!r}" for (name, levels), i in zip(axes, place, strict=True))

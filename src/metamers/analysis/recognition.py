@@ -62,7 +62,7 @@ def recognition_of_counts(
     table["ci_low"], table["ci_high"], table["chance"] = low, high, chance
     order = ["n", "n_correct", "proportion", "ci_low", "ci_high", "chance", "n_unscored", "n_excluded"]
     table = table[["model", "stage", "observer", "observer_kind", *order]]
-    return _in_order(table, stages or {})
+    return in_order(table, stages or {})
 
 
 def count_responses(parts: Iterable[pd.DataFrame], exclude: Collection[str] = ()) -> pd.DataFrame:
@@ -113,7 +113,9 @@ def _counts(responses: pd.DataFrame, exclude: set[str]) -> pd.DataFrame:
     return rows.groupby([*GROUPS, "label"], sort=False, as_index=False).sum()
 
 
-def _in_order(table: pd.DataFrame, stages: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def in_order(table: pd.DataFrame, stages: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Rows of `model, stage, observer` by model, each after the natural stimuli and with its `stages` in their order;
+    what is not listed comes as it appears."""
     models = _rank(["", *stages, *table["model"]])
     observers = _rank(table["observer"])
     seen = list(zip(table["model"], table["stage"], strict=True))

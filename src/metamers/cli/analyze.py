@@ -43,7 +43,9 @@ def recognition(
     return _each(
         (run, *runs),
         json,
-        lambda r: bootstrap_recognition(_responses(r), over=over, chance=chances(r.store), n_resamples=resamples),
+        lambda r: bootstrap_recognition(
+            _responses(r), over=over, chance=chances(r.store), stages=r.stages, n_resamples=resamples
+        ),
     )
 
 
@@ -55,6 +57,7 @@ def anova(
     design: Literal["mixed", "repeated"] = "mixed",
     observers: Observers = "human",
     permutations: Tests = 10_000,
+    leave_out_incomplete: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> int:
     """Analysis of variance with corrected and permutation p-values.
@@ -65,6 +68,8 @@ def anova(
         mixed: people against other models x stage, for each generating model; repeated: stage x generating model.
     observers
         Whose responses a repeated design takes.
+    leave_out_incomplete
+        Analyze without the participants who lack a stage (or a stage of a model), and say who they are.
     """
 
     def tables(results: "Results") -> "pd.DataFrame":
@@ -75,14 +80,16 @@ def anova(
         scores = participant_scores(_responses(results))
         if design == "repeated":
             made = scores[scores["model"].isin(["", *results.stages])]  # without controls
-            return _anova(stage_by_model(made, observers, results.stages), None, permutations)
+            return _anova(stage_by_model(made, observers, results.stages), None, permutations, leave_out_incomplete)
         others = scores[scores["observer"] != scores["model"]].groupby("model")["observer_kind"].nunique()
         models = [model for model in results.stages if others.get(model) == 2]
         for model in results.stages if models else ():
             if model not in models:
                 say_note(f"the metamers of {model} were not shown to both people and other models")
         of_model = [
-            _anova(kind_by_stage(scores, model), "observer_kind", permutations).assign(model=model)
+            _anova(kind_by_stage(scores, model), "observer_kind", permutations, leave_out_incomplete).assign(
+                model=model
+            )
             for model in models or results.stages  # of which the first says what is missing
         ]
         table = pd.concat(of_model)
@@ -274,17 +281,24 @@ def _give(table: "pd.DataFrame", json: bool, more: dict[str, Any] | None = None)
     return 0
 
 
-def _anova(table: "pd.DataFrame", between: str | None, permutations: int) -> "pd.DataFrame":
+def _anova(table: "pd.DataFrame", between: str | None, permutations: int, leave_out: bool) -> "pd.DataFrame":
     import numpy as np
 
     from metamers.analysis import anova as variance_table
-    from metamers.analysis import design_of, permute
+    from metamers.analysis import design_of, permute, without_incomplete
 
     within = [name for name in ("stage", "model") if name in table and table[name].nunique() > 1]
     if "stage" not in within:
         raise MetamersError("the run has one stage only; an analysis of variance over stages needs two")
+    if leave_out:
+        n = table["subject"].nunique()
+        table, left_out = without_incomplete(table, value="proportion", subject="subject", within=within)
+        if left_out:
+            say_note(f"left out, as a stage is missing: {len(left_out)} of {n} subjects ({', '.join(left_out)})")
     design = design_of(table, value="proportion", subject="subject", within=within, between=between)
     result = variance_table(design)
+    if leave_out:
+        result = result.assign(n_left_out=len(left_out))
     if not permutations:
         return result
     tested = result["F"].notna() & (result["effect"] != "(Intercept)")

@@ -58,7 +58,7 @@ def import_responses(
     from metamers.labels import label_space
     from metamers.observers import import_responses
     from metamers.observers.model_observer import some
-    from metamers.store import Store, build_tables, read_table
+    from metamers.store import SIMULATED, Store, build_tables, read_table
 
     if not files:
         raise MetamersError("no file of responses is named; give at least one CSV file after the run")
@@ -89,7 +89,7 @@ def import_responses(
             f"no label of a stimulus: {some(strange)}; they count as wrong answers; --labels names the choices "
             "(with --replace)"
         )
-    if simulated := people.loc[people["participant"].str.startswith("simulated-"), "participant"].nunique():
+    if simulated := people.loc[people["participant"].str.startswith(SIMULATED), "participant"].nunique():
         say_note(f"{simulated} of the participants are simulated: their answers are nobody's")
     if summary["no_answer"]:
         say_note(f"{summary['no_answer']} trials without an answer count as wrong")

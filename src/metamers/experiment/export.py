@@ -29,7 +29,7 @@ from metamers.experiment.messages import Environment
 from metamers.experiment.opened import Opened
 from metamers.experiment.pairs import COLUMNS, preferences
 from metamers.experiment.trials import Design
-from metamers.store import sha256, write_json, write_whole
+from metamers.store import SIMULATED, sha256, write_json, write_whole
 
 Row = dict[str, Any]
 
@@ -197,7 +197,7 @@ def _anywhere(trial: Row, database: str) -> str:
     """A participant's name beside those of other databases, which count from p0001, too. Who is none is told, and has
     one name for one seed, in whatever database."""
     if trial["mode"] == "simulated":
-        return f"simulated-{trial['participant']}"
+        return f"{SIMULATED}{trial['participant']}"
     name = f"{trial['participant']}-{database}"
     return name if trial["mode"] in ("live", "lab") else f"{trial['mode']}-{name}"
 

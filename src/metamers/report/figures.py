@@ -1,6 +1,6 @@
 """Two figures of a generating model: null distributions and convergence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from metamers.report.drawing import BLUE, GRID, INK, MUTED, ORANGE, figure_of, panels, printable
 from metamers.report.results import MEASURES, Cell
+from metamers.report.traces import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NAMES = {"pearson_r": "Pearson r", "spearman_rho": "Spearman rho", "snr_db": "SNR (dB, 10 log10 of norms)"}
-MAX_TRACES = 24
-"""Traces drawn per stage; where there are more, as many spread evenly from the worst to the best final SNR."""
 
 
 def null_figure(nulls: Mapping[str, dict[str, Any] | None], cells: Mapping[str, Sequence[Cell]]) -> "Figure":
@@ -38,16 +37,16 @@ def null_figure(nulls: Mapping[str, dict[str, Any] | None], cells: Mapping[str, 
     return figure
 
 
-def trace_figure(cells: Mapping[str, Sequence[Cell]]) -> "Figure":
-    """SNR over steps, a panel per stage (the keys of `cells`) and a line per stimulus, with the null's maximum."""
-    columns = min(3, len(cells))
-    rows = -(-len(cells) // columns)
+def trace_figure(traces: Mapping[str, Sequence[Trace]], maxima: Mapping[str, Collection[float]]) -> "Figure":
+    """SNR over steps, a panel per stage (the keys of both) and a line per stimulus, with the null's maximum."""
+    columns = min(3, len(traces))
+    rows = -(-len(traces) // columns)
     figure = figure_of(0.6 + 2.3 * columns if columns > 1 else 3.9, 1.05 + 1.75 * rows)
     grid = panels(figure, rows, columns, left=0.6, gap=0.5, sharey=True)
-    for axes, (stage, members) in zip(chain(*grid), cells.items(), strict=False):
-        _trace_panel(axes, members)
+    for axes, (stage, members) in zip(chain(*grid), traces.items(), strict=False):
+        _trace_panel(axes, members, maxima[stage])
         axes.set_title(printable(stage, 32))
-    for axes in list(chain(*grid))[len(cells) :]:
+    for axes in list(chain(*grid))[len(traces) :]:
         axes.remove()
     for row in grid:
         row[0].set_ylabel("SNR (dB)")
@@ -55,15 +54,6 @@ def trace_figure(cells: Mapping[str, Sequence[Cell]]) -> "Figure":
         axes.set_xlabel("step")
     _trace_legend(figure)
     return figure
-
-
-def traced(cells: Sequence[Cell]) -> list[Cell]:
-    """The cells with a trace whose lines are drawn: all, or `MAX_TRACES` from the worst to the best final SNR."""
-    withs = [c for c in cells if c["trace"] and np.isfinite(_snr(c)).any()]
-    if len(withs) <= MAX_TRACES:
-        return withs
-    withs.sort(key=lambda c: float(_snr(c)[np.isfinite(_snr(c))][-1]))
-    return [withs[i] for i in np.linspace(0, len(withs) - 1, MAX_TRACES).round().astype(int)]
 
 
 def _null_panel(axes: "Axes", null: dict[str, Any] | None, cells: Sequence[Cell], measure: str) -> None:
@@ -77,7 +67,7 @@ def _null_panel(axes: "Axes", null: dict[str, Any] | None, cells: Sequence[Cell]
         axes.stairs(height, edges, fill=True, color=MUTED, alpha=0.45, linewidth=0)
         axes.plot([null["max"]] * 2, [0, 1], color=INK, linewidth=1, linestyle=(0, (3, 2)))
     for passed, low, color in ((True, 0.84, BLUE), (False, 0.68, ORANGE)):
-        values = [c[measure] for c in cells if (c["verdict"] == "passed") == passed and c[measure] is not None]
+        values = [c.measure(measure) for c in cells if (c.verdict == "passed") == passed]
         _ticks(axes, np.asarray(values, dtype=float), low, color)
     axes.set(ylim=(0, 1), yticks=[])
     axes.spines["left"].set_visible(False)
@@ -111,22 +101,19 @@ def _null_legend(figure: "Figure") -> None:
     figure.legend(handles=handles, loc="upper left", ncols=4, columnspacing=1.2, handletextpad=0.5)
 
 
-def _trace_panel(axes: "Axes", cells: Sequence[Cell]) -> None:
-    shown = traced(cells)
-    for cell in shown:
-        passed = cell["verdict"] == "passed"
+def _trace_panel(axes: "Axes", traces: Sequence[Trace], maxima: Collection[float]) -> None:
+    for trace in traces:
         axes.plot(
-            cell["trace"]["step"],
-            _snr(cell).round(3),
-            color=BLUE if passed else ORANGE,
-            linewidth=0.9 if passed else 1.2,
-            linestyle="-" if passed else (0, (4, 1.5)),
+            trace.step,
+            trace.snr_db.round(3),
+            color=BLUE if trace.passed else ORANGE,
+            linewidth=0.9 if trace.passed else 1.2,
+            linestyle="-" if trace.passed else (0, (4, 1.5)),
             alpha=0.7,
         )
-    maxima = {c["null_snr_db"] for c in cells if c["null_snr_db"] is not None}
     for maximum in maxima:
         axes.axhline(maximum, color=INK, linewidth=1, linestyle=(0, (1, 2)))
-    if not shown:
+    if not traces:
         axes.text(0.5, 0.5, "no trace stored", ha="center", va="center", color=MUTED, transform=axes.transAxes)
     axes.grid(color=GRID)
     axes.locator_params(axis="x", nbins=4)
@@ -141,7 +128,3 @@ def _trace_legend(figure: "Figure") -> None:
         Line2D([], [], color=INK, linewidth=1, linestyle=(0, (1, 2)), label="null's maximum"),
     ]
     figure.legend(handles=handles, loc="upper left", ncols=3, columnspacing=1.4)
-
-
-def _snr(cell: Cell) -> NDArray[np.float64]:
-    return np.asarray(cell["trace"]["snr_db"], dtype=float)  # None is NaN

@@ -1,10 +1,11 @@
 """The gallery: one row per reference, one column per stage of the generating model."""
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from metamers.report.pictures import THUMBNAIL, Picture, Pictures, shown_size
+from metamers.report.pictures import THUMBNAIL, Pictures, shown_size
 from metamers.report.results import Cell, Results
 
 PHONE_THUMBNAIL = 72
@@ -15,46 +16,54 @@ TALL = 20
 def galleries(results: Results, pictures: Pictures) -> list[dict[str, Any]]:
     """Per generating model: its stages, and its rows of reference and cells in the order of `results.cells`.
 
-    A cell is its index among `results.cells`, its verdict and its picture (None where there is none).
+    A cell is its index among `results.cells`, its verdict and its picture (None where there is none). Rows come once,
+    one at a time, as there may be many.
     """
-    numbered = list(enumerate(results.cells))
-    return [
-        _gallery(model, results.stages[model], list(cells), pictures)
-        for model, cells in groupby(numbered, key=lambda pair: pair[1]["model"])
-    ]
+    found, first = [], 0
+    for model, group in groupby(results.cells, key=lambda cell: cell.model):
+        cells = list(group)
+        found.append(_gallery(model, results.stages[model], cells, first, pictures))
+        first += len(cells)
+    return found
 
 
-def _gallery(model: str, stages: tuple[str, ...], cells: list[tuple[int, Cell]], pictures: Pictures) -> dict[str, Any]:
-    variants = {(c["recipe"], c["seed"]) for _, c in cells}
-    rows = []
-    for (reference, recipe, seed), group in groupby(cells, key=_row_of):
-        members = list(group)
-        first = members[0][1]
-        picture = pictures.get(first["reference_file"])
-        by_stage = {
-            c["stage"]: {"index": i, "verdict": c["verdict"], "picture": pictures.get(c["file"])} for i, c in members
-        }
-        rows.append(
-            {
-                "reference": reference,
-                "label": first["label"],
-                "variant": f"{recipe}, seed {seed}" if len(variants) > 1 else "",
-                "picture": picture,
-                "first": members[0][0],
-                "cells": [by_stage.get(stage) for stage in stages],
-            }
-        )
-    sizes = Counter(_size(p) for row in rows for p in _pictures(row))
+def _gallery(
+    model: str, stages: tuple[str, ...], cells: Sequence[Cell], first: int, pictures: Pictures
+) -> dict[str, Any]:
+    sizes, n_rows = Counter[tuple[int, int]](), 0
+    for _, members in groupby(cells, key=_row_of):
+        row = list(members)
+        n_rows += 1
+        for file in (row[0].reference_file, *(cell.file for cell in row)):
+            if size := pictures.size(file):
+                sizes[size] += 1
     usual = sizes.most_common(1)[0][0] if sizes else (THUMBNAIL, THUMBNAIL)
     return {
         "model": model,
         "stages": stages,
-        "rows": rows,
+        "rows": _rows(stages, cells, first, pictures),
         "style": style(*usual),
         "usual": usual,
         "small": max(usual) <= THUMBNAIL,
-        "tall": len(rows) > TALL,
+        "tall": n_rows > TALL,
     }
+
+
+def _rows(stages: tuple[str, ...], cells: Sequence[Cell], first: int, pictures: Pictures) -> Iterator[dict[str, Any]]:
+    several = len({(c.recipe, c.seed) for c in cells}) > 1
+    for (reference, recipe, seed), group in groupby(enumerate(cells, first), key=lambda pair: _row_of(pair[1])):
+        members = list(group)
+        index, cell = members[0]
+        picture = pictures.get(cell.reference_file)
+        by_stage = {c.stage: {"index": i, "verdict": c.verdict, "picture": pictures.get(c.file)} for i, c in members}
+        yield {
+            "reference": reference,
+            "label": cell.label,
+            "variant": f"{recipe}, seed {seed}" if several else "",
+            "picture": picture,
+            "first": index,
+            "cells": [by_stage.get(stage) for stage in stages],
+        }
 
 
 def style(width: int, height: int) -> str:
@@ -64,14 +73,5 @@ def style(width: int, height: int) -> str:
     return f"--w:{wide}px;--p:{phone}px;--r:{width}/{height}"
 
 
-def _row_of(numbered: tuple[int, Cell]) -> tuple[str, str, int]:
-    return numbered[1]["reference"], numbered[1]["recipe"], numbered[1]["seed"]
-
-
-def _size(picture: Picture) -> tuple[int, int]:
-    return picture.width, picture.height
-
-
-def _pictures(row: dict[str, Any]) -> list[Picture]:
-    found = [row["picture"], *(cell["picture"] for cell in row["cells"] if cell)]
-    return [picture for picture in found if picture]
+def _row_of(cell: Cell) -> tuple[str, str, int]:
+    return cell.reference, cell.recipe, cell.seed

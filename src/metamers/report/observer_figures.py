@@ -110,6 +110,19 @@ def idiosyncrasy_figure(table: "pd.DataFrame", stages: Mapping[str, Sequence[str
     return figure
 
 
+def chance_levels(table: "pd.DataFrame") -> list[tuple[float, str]]:
+    """The levels in the column `chance` of rows of observers, from the lowest, and whose each is; of a single one, it
+    is not said."""
+    known = table.dropna(subset=["chance"])
+    kinds = known["observer_kind"].map({"human": "people", "model": "models"})
+    # By kind, where that tells the levels apart.
+    names = kinds if known.groupby(kinds)["chance"].nunique().le(1).all() else known["observer"]
+    whose = {float(level): list(dict.fromkeys(of)) for level, of in names.groupby(known["chance"])}
+    if len(whose) == 1:
+        return [(level, "") for level in whose]
+    return [(level, ", ".join(of)) for level, of in sorted(whose.items())]
+
+
 def curve(
     axes: "Axes", x: NDArray[np.float64], rows: "pd.DataFrame", stages: Sequence[str], value: str, **style: Any
 ) -> None:
@@ -136,9 +149,9 @@ def _floors(axes: "Axes", curves: "pd.DataFrame", floors: "pd.DataFrame", stages
     if len(start):
         level = float(start.iloc[0])
         axes.axhline(level, color=BLUE, linewidth=1, linestyle=(0, (6, 2)), label="start noise, by others")
-    for i, level in enumerate(sorted(set(curves["chance"].dropna()))):
-        label = "chance" if i == 0 else None
-        axes.axhline(level, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), label=label)
+    for i, (level, whose) in enumerate(chance_levels(curves)):
+        label = f"chance of {printable(whose, 30)}" if whose else "chance"
+        axes.axhline(level, color=MUTED, linewidth=1, linestyle=(0, (2, 2 + 2 * i)), label=label)
 
 
 def _shares(rows: "pd.DataFrame", labels: Sequence[str]) -> NDArray[np.float64]:

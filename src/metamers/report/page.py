@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,18 @@ from metamers.report.drawing import draw
 from metamers.report.gallery import galleries, style
 from metamers.report.pictures import Pictures, check_standalone
 from metamers.report.recognition import percent, recognition
-from metamers.report.results import MEASURES, VERDICTS, Results, read_results
+from metamers.report.results import MEASURES, VERDICTS, Cell, Results, read_results
 from metamers.report.summaries import (
     duration,
     failures,
     null_rows,
     provenance,
     stage_rows,
-    table_data,
     verdicts,
 )
 from metamers.report.templating import environment, style_sheet, template
+from metamers.report.traces import MAX_TRACES, read_traces, traced
+from metamers.report.verdict_table import VerdictTable
 from metamers.store import PERFECT_CORRELATION, slug, write_whole
 
 
@@ -39,23 +40,31 @@ def write_report(run: Path, *, standalone: bool = False) -> Path:
     page would be larger than 50 MB.
     """
     results = read_results(Path(run))
-    html = _render(results, standalone).encode()
-    if standalone:
-        check_standalone(results.store.folder, len(html))
     path = results.store.folder / "report.html"
-    write_whole(path, html)
+    write_whole(path, _parts(results, standalone))
     return path
 
 
-def _render(results: Results, standalone: bool) -> str:
+def _parts(results: Results, standalone: bool) -> Iterator[bytes]:
+    """The page, a little at a time, as it lists every cell."""
+    size = 0
+    for part in _render(results, standalone):
+        content = part.encode()
+        size += len(content)
+        if standalone:
+            check_standalone(results.store.folder, size)
+        yield content
+
+
+def _render(results: Results, standalone: bool) -> Iterator[str]:
     pages = environment("metamers.report")
     pages.filters |= {"number": _number, "percent": percent, "picture_style": style, "kind": css_class}
     script = template("report.js")
     pictures = Pictures(results.store, standalone=standalone)
     shown = galleries(results, pictures)
-    sounds = any((cell["file"] or "").endswith(".wav") for cell in results.cells)
+    sounds = any((cell.file or "").endswith(".wav") for cell in results.cells)
     failed, unlisted = failures(results.cells)
-    return pages.get_template("report.html").render(
+    return pages.get_template("report.html").generate(
         results=results,
         study=results.study,
         css=style_sheet(),
@@ -63,7 +72,7 @@ def _render(results: Results, standalone: bool) -> str:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         standalone=standalone,
         counts=verdicts(results.cells),
-        references=len({cell["reference"] for cell in results.cells}),
+        references=len({cell.reference for cell in results.cells}),
         stage_rows=stage_rows(results),
         galleries=shown,
         missing=pictures.missing,
@@ -74,14 +83,14 @@ def _render(results: Results, standalone: bool) -> str:
         nulls=_nulls(results),
         null_rows=null_rows(results),
         traces=_traces(results),
-        max_traces=figures.MAX_TRACES,
+        max_traces=MAX_TRACES,
         failures=failed,
         unlisted=unlisted,
-        table=table_data(results.cells),
+        table=VerdictTable(results.cells),
         has_csv=(results.store.folder / "tables" / "matches.csv").is_file(),
         provenance=provenance(results),
         seconds=duration(sum(batch.get("seconds") or 0 for batch in results.batches)),
-        median_steps=_middle([cell["n_steps"] for cell in results.cells if cell["n_steps"]]),
+        median_steps=_middle([cell.n_steps for cell in results.cells if cell.n_steps]),
     )
 
 
@@ -94,16 +103,16 @@ def _headline(results: Results) -> str:
     return f"{counts['passed']} of {n} metamers passed"
 
 
-def _is_above(cell: Mapping[str, Any], measure: str) -> bool:
+def _is_above(cell: Cell, measure: str) -> bool:
     """Whether a measure lies above its null's maximum, or is a correlation of 1, than which there is nothing higher."""
-    value = cell[measure]
-    if value is None:
+    value, maximum = cell.measure(measure), cell.null(measure)
+    if value is None or maximum is None:
         return False
-    return bool(value > cell[f"null_{measure}"] or (measure != "snr_db" and value >= PERFECT_CORRELATION))
+    return value > maximum or (measure != "snr_db" and value >= PERFECT_CORRELATION)
 
 
 def _nulls(results: Results) -> dict[str, Any]:
-    judged = [c for c in results.cells if c["null_snr_db"] is not None]
+    judged = [c for c in results.cells if c.null_snr_db is not None]
     above = [c for c in judged if all(_is_above(c, measure) for measure in MEASURES)]
     models = []
     for model, stages in results.stages.items():
@@ -128,21 +137,24 @@ def _nulls(results: Results) -> dict[str, Any]:
 
 def _traces(results: Results) -> list[dict[str, Any]]:
     models = []
+    drawn = {(m, s): traced(results.of(m, s)) for m, stages in results.stages.items() for s in stages}
+    traces = read_traces(results.store, [cell for cells in drawn.values() for cell in cells])
     for model, stages in results.stages.items():
         cells = {stage: results.of(model, stage) for stage in stages}
-        drawn = {stage: len(figures.traced(members)) for stage, members in cells.items()}
-        if not any(drawn.values()):
+        lines = {stage: [traces[cell.cell] for cell in drawn[model, stage]] for stage in stages}
+        if not any(lines.values()):
             continue
+        maxima = {stage: {c.null_snr_db for c in of if c.null_snr_db is not None} for stage, of in cells.items()}
         models.append(
             {
                 "model": model,
                 "file": f"convergence-{slug(model)}",
-                "thinned": any(drawn[stage] == figures.MAX_TRACES < len(cells[stage]) for stage in stages),
+                "thinned": any(len(lines[stage]) == MAX_TRACES < len(cells[stage]) for stage in stages),
                 "svg": draw(
                     results.store.folder,
                     f"convergence-{slug(model)}",
                     f"SNR over the steps of synthesis for {model}, by stage",
-                    partial(figures.trace_figure, cells),
+                    partial(figures.trace_figure, lines, maxima),
                 ),
             }
         )

@@ -39,6 +39,17 @@ class Pictures:
         self.bytes = 0
         self.missing = 0
 
+    def size(self, relative: str | None) -> tuple[int, int] | None:
+        """The size of `get(relative)`; where there is none of what should be there, it is counted as missing.
+
+        Raises MetamersError for a file outside the run.
+        """
+        if not relative:
+            return None
+        size = png_size(self.store.path(_drawn(relative)))
+        self.missing += size is None
+        return size
+
     def get(self, relative: str | None) -> Picture | None:
         """The picture of a file of the run (of a sound, the cochleagram beside it); None where there is no file, or no
         readable PNG.
@@ -48,7 +59,7 @@ class Pictures:
         if not relative:
             return None
         if relative.endswith(".wav"):
-            drawn = self.get(f"{relative.removesuffix('.wav')}.png")
+            drawn = self.get(_drawn(relative))
             path = self.store.path(relative)
             if drawn is None or not path.is_file():
                 return None
@@ -57,7 +68,6 @@ class Pictures:
         path = self.store.path(relative)
         size = png_size(path)
         if size is None:
-            self.missing += 1
             return None
         link = quote(relative)
         if self.standalone:
@@ -112,6 +122,11 @@ def shown_size(width: int, height: int, most: int = THUMBNAIL) -> tuple[int, int
         return width * factor, height * factor
     divisor = -(-longest // most)
     return max(1, round(width / divisor)), max(1, round(height / divisor))
+
+
+def _drawn(relative: str) -> str:
+    """The file of the picture: of a sound, that beside it."""
+    return f"{relative.removesuffix('.wav')}.png" if relative.endswith(".wav") else relative
 
 
 def _reduced(path: Path) -> bytes | None:

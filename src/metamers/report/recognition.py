@@ -27,8 +27,8 @@ from metamers.report.dissociation import dissociation
 from metamers.report.drawing import draw
 from metamers.report.relation import relation_figure
 from metamers.report.results import NATURAL, Results, natural_key
+from metamers.store import SIMULATED, slug
 from metamers.store import chances as recorded_chances
-from metamers.store import slug
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,9 @@ def recognition(results: Results) -> dict[str, Any]:
     table["chance"] = table["observer"].map(chances)
     controls = recognition_by_stage(results.controls, float("nan"), stages=results.stages)
     models = [_of_model(results, model, kept, table) for model in results.stages]
+    people = kept.loc[kept["observer_kind"] == "human", "participant"].dropna().drop_duplicates()
     return {
+        **{"n_people": len(people), "n_simulated": int(people.str.startswith(SIMULATED).sum())},
         "models": [found for found in models if found is not None],
         "matrix": _matrix(results, _joined(table, controls)),
         "confusions": [found for model in results.stages if (found := _confusion(results, model, kept))],
@@ -55,7 +57,7 @@ def recognition(results: Results) -> dict[str, Any]:
         "relation": _relation(results, kept),
         "comparison": comparison(results, kept, chances),
         "dissociation": dissociation(results, kept, chances),
-        "chances": sorted(set(table["chance"].dropna())),
+        "chances": observer_figures.chance_levels(table),
         "n_unscored": int(table["n_unscored"].sum()),
         "n_excluded": len(results.responses) - len(kept),
         "observers": list(dict.fromkeys(table["observer"])),
@@ -153,9 +155,12 @@ def _statistics(kept: "pd.DataFrame", model: str) -> str | None:
             ("interaction", "observer_kind:stage", "Error(stage)", "pValueGG"),
         )
     ]
+    groups = [f"{n['human']} {'person' if n['human'] == 1 else 'people'}"]
+    groups.append(f"{n['model']} other model{'s' if n['model'] != 1 else ''}")
+    alone = " Of a group of one it is not known how far its members differ." if 1 in set(n) else ""
     return (
-        f"Mixed analysis of variance of {n['human']} people and {n['model']} other models over the stages "
-        f"(p of stages with Greenhouse and Geisser's correction): {'; '.join(tests)}."
+        f"Mixed analysis of variance of {' and '.join(groups)} over the stages (p of stages with Greenhouse and "
+        f"Geisser's correction): {'; '.join(tests)}.{alone}"
     )
 
 

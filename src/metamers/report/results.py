@@ -2,29 +2,59 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from math import isfinite
 from pathlib import Path
 from sys import intern
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from metamers.store import Store, read_table, robustness
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Cell = dict[str, Any]
-
 VERDICTS = ("passed", "failed", "no null", "error")
 MEASURES = ("pearson_r", "spearman_rho", "snr_db")
 NATURAL = "natural"
+_RECURRING = ("model", "stage", "recipe", "reference", "label", "reference_file", "verdict", "reason")
+"""Texts that many cells share."""
 
-_FIELDS = (
-    *("cell", "model", "stage", "recipe", "reference", "seed", "label", "file", "reference_file", *MEASURES),
-    *(f"null_{name}" for name in MEASURES),
-    *("null_n_images", "null_n_pairs", "same_class", "verdict", "reason", "n_steps", "seconds", "trace"),
-)
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What the page needs of a cell's record, in little memory, as there are many. `last_snr_db` ends its trace."""
+
+    cell: str
+    model: str
+    stage: str
+    recipe: str
+    reference: str
+    seed: int
+    label: str | None
+    file: str | None
+    reference_file: str | None
+    pearson_r: float | None
+    spearman_rho: float | None
+    snr_db: float | None
+    null_pearson_r: float | None
+    null_spearman_rho: float | None
+    null_snr_db: float | None
+    same_class: bool | None
+    verdict: str
+    reason: str | None
+    n_steps: int | None
+    seconds: float | None
+    last_snr_db: float | None
+
+    def measure(self, name: str) -> float | None:
+        """One of `MEASURES`."""
+        value: float | None = getattr(self, name)
+        return value
+
+    def null(self, name: str) -> float | None:
+        """The null's maximum of one of `MEASURES`."""
+        value: float | None = getattr(self, f"null_{name}")
+        return value
 
 
 @dataclass(frozen=True)
@@ -49,12 +79,12 @@ class Results:
 
     def of(self, model: str, stage: str | None = None) -> list[Cell]:
         """The cells of a model, or of one of its stages."""
-        return [c for c in self.cells if c["model"] == model and stage in (None, c["stage"])]
+        return [c for c in self.cells if c.model == model and stage in (None, c.stage)]
 
     @property
     def failed(self) -> set[str]:
         """The cells that are no metamers: those that failed or met an error."""
-        return {c["cell"] for c in self.cells if c["verdict"] in ("failed", "error")}
+        return {c.cell for c in self.cells if c.verdict in ("failed", "error")}
 
 
 def read_results(folder: Path) -> Results:
@@ -63,7 +93,7 @@ def read_results(folder: Path) -> Results:
     study, batches, found = store.study(), list[dict[str, Any]](), dict[str, Cell]()
     for batch in store.batches():
         # A batch that was cut anew holds cells of an older one; the later record counts.
-        found |= {cell["cell"]: _compact(cell) for cell in batch.pop("cells")}
+        found.update((cell["cell"], _compact(cell)) for cell in batch.pop("cells"))
         batches.append(batch)
     cells = list(found.values())
     stages = _stages(study, cells)
@@ -92,25 +122,25 @@ def natural_key(text: str) -> tuple[tuple[int, str], ...]:
 
 
 def _compact(record: dict[str, Any]) -> Cell:
-    """What the page needs of a cell's record, in little memory, as there are many."""
-    cell: Cell = {field: intern(value) if isinstance(value := record.get(field), str) else value for field in _FIELDS}
-    if trace := cell["trace"]:
-        cell["trace"] = {name: np.asarray(trace[name], dtype=np.float32) for name in ("step", "snr_db")}
-    return cell
+    reached = (record.get("trace") or {}).get("snr_db") or []
+    found = record | {"last_snr_db": next((db for db in reversed(reached) if db is not None and isfinite(db)), None)}
+    values: dict[str, Any] = {field.name: found.get(field.name) for field in fields(Cell)}
+    values |= {name: intern(values[name]) for name in _RECURRING if values[name] is not None}
+    return Cell(**values)
 
 
 def _stages(study: dict[str, Any], cells: Iterable[Cell]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     used: dict[str, set[str]] = {}
     for cell in cells:
-        used.setdefault(cell["model"], set()).add(cell["stage"])
+        used.setdefault(cell.model, set()).add(cell.stage)
     for model in study.get("models") or []:
         if model.get("name") in used:
             found[model["name"]] = [s for s in model.get("stages") or [] if s in used[model["name"]]]
     for cell in cells:
-        known = found.setdefault(cell["model"], [])
-        if cell["stage"] not in known:
-            known.append(cell["stage"])
+        known = found.setdefault(cell.model, [])
+        if cell.stage not in known:
+            known.append(cell.stage)
     return {model: tuple(stages) for model, stages in found.items()}
 
 
@@ -119,8 +149,8 @@ def _in_order(cells: Sequence[Cell], stages: dict[str, tuple[str, ...]]) -> list
     places = {(model, stage): i for model, names in stages.items() for i, stage in enumerate(names)}
 
     def key(cell: Cell) -> tuple[Any, ...]:
-        where = places[cell["model"], cell["stage"]]
-        reference = natural_key(cell["reference"]), cell["reference"]  # "1" and "01" have one key
-        return models[cell["model"]], reference, cell["recipe"], cell["seed"], where
+        where = places[cell.model, cell.stage]
+        reference = natural_key(cell.reference), cell.reference  # "1" and "01" have one key
+        return models[cell.model], reference, cell.recipe, cell.seed, where
 
     return sorted(cells, key=key)

@@ -1,8 +1,7 @@
 """What the page says in numbers and tables: counts, failures, the verdicts, and what was run."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from math import isfinite
+from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
@@ -16,7 +15,7 @@ MAX_NAMED = 5
 
 def verdicts(cells: Iterable[Cell]) -> dict[str, int]:
     """How many cells have each verdict, zeros included."""
-    counts = Counter(cell["verdict"] for cell in cells)
+    counts = Counter(cell.verdict for cell in cells)
     return {verdict: counts[verdict] for verdict in (*VERDICTS, *sorted(set(counts) - set(VERDICTS)))}
 
 
@@ -27,8 +26,9 @@ def stage_rows(results: Results) -> list[dict[str, Any]]:
         for stage in stages:
             cells = results.of(model, stage)
             row = {"model": model, "stage": stage, "n": len(cells), "verdicts": verdicts(cells)}
-            made = [cell for cell in cells if cell["verdict"] != "error"]
-            rows.append(row | {"snr_db": _median(made, "snr_db"), "n_steps": _median(made, "n_steps")})
+            made = [cell for cell in cells if cell.verdict != "error"]
+            medians = {"snr_db": _median(c.snr_db for c in made), "n_steps": _median(c.n_steps for c in made)}
+            rows.append(row | medians)
     return rows
 
 
@@ -39,7 +39,8 @@ def null_rows(results: Results) -> list[dict[str, Any]]:
         for stage in stages:
             null = results.nulls.get((model, stage))
             cells = results.of(model, stage)
-            least = {m: min((c[m] for c in cells if c[m] is not None), default=None) for m in MEASURES}
+            values = {m: [value for c in cells if (value := c.measure(m)) is not None] for m in MEASURES}
+            least = {m: min(values[m], default=None) for m in MEASURES}
             maxima = {m: null["measures"][m]["max"] if null else None for m in MEASURES}
             rows.append({"model": model, "stage": stage, "null": null, "max": maxima, "least": least})
     return rows
@@ -49,44 +50,15 @@ def failures(cells: Iterable[Cell]) -> tuple[list[dict[str, Any]], int]:
     """The cells that failed or met an error, by model, stage, verdict and reason; and how many are not shown."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for cell in cells:
-        if cell["verdict"] not in ("passed", "no null"):
-            key = cell["model"], cell["stage"], cell["verdict"], cell["reason"] or "no reason stored"
-            groups.setdefault(key, []).append(cell["reference"])
+        if cell.verdict not in ("passed", "no null"):
+            key = cell.model, cell.stage, cell.verdict, cell.reason or "no reason stored"
+            groups.setdefault(key, []).append(cell.reference)
     rows: list[dict[str, Any]] = [
         dict(zip(("model", "stage", "verdict", "reason"), key, strict=True))
         | {"n": len(names), "named": names[:MAX_NAMED], "more": max(0, len(names) - MAX_NAMED)}
         for key, names in groups.items()
     ]
     return rows[:MAX_FAILURE_ROWS], sum(row["n"] for row in rows[MAX_FAILURE_ROWS:])
-
-
-def table_data(cells: Sequence[Cell]) -> dict[str, Any]:
-    """The verdicts for the page's script: names once, and per cell a row of indices and rounded numbers.
-
-    A row is model, stage, recipe, reference, label, seed, the three measures, their null maxima, same class (null where
-    the model has no decision), verdict, reason, steps, seconds.
-    """
-    names: dict[str, dict[str, int]] = {}
-
-    def index(kind: str, value: str | None) -> int | None:
-        known = names.setdefault(kind, {})
-        return None if value is None else known.setdefault(value, len(known))
-
-    rows = [
-        [
-            *(index(kind, c[kind]) for kind in ("model", "stage", "recipe", "reference", "label")),
-            c["seed"],
-            *(_rounded(c[m], 5) for m in MEASURES),
-            *(_rounded(c[f"null_{m}"], 5) for m in MEASURES),
-            c["same_class"],
-            index("verdict", c["verdict"]),
-            index("reason", c["reason"]),
-            c["n_steps"],
-            _rounded(c["seconds"], 1),
-        ]
-        for c in cells
-    ]
-    return {"names": {kind: list(known) for kind, known in names.items()}, "rows": rows}
 
 
 def provenance(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -164,10 +136,6 @@ def _different(values: Iterable[Any]) -> list[str]:
     return list(dict.fromkeys(str(v) for v in values if v is not None))
 
 
-def _median(cells: Iterable[Cell], name: str) -> float | None:
-    values = [c[name] for c in cells if c[name] is not None]
-    return float(median(values)) if values else None
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None or not isfinite(value) else round(value, digits)
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(median(known)) if known else None

@@ -23,6 +23,9 @@ CONTROLS = ("control", *RESPONSES)
 ROBUSTNESS = ("model", "attack", "norm", "eps", "robustness", "ci_low", "ci_high", "n")
 NULL = ("model", "stage", "set", "measure", "n_images", "n_pairs", "n_zero", "max", "q999", "q99", "q50")
 
+SIMULATED = "simulated-"
+"""The names of participants who are nobody begin so."""
+
 PERFECT_CORRELATION = 1 - 1e-6
 """A correlation from here on counts as 1. None exceeds it: where even the null's maximum is 1, it is enough."""
 

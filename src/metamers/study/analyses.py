@@ -83,7 +83,7 @@ def by_recipe(results: "Results") -> "list[tuple[str, Results]]":
             name,
             replace(
                 results,
-                cells=[cell for cell in results.cells if cell["recipe"] == name],
+                cells=[cell for cell in results.cells if cell.recipe == name],
                 responses=of(name, results.responses),
                 controls=of(name, results.controls),
             ),
@@ -118,15 +118,15 @@ def _signals(results: "Results") -> "Iterator[pd.DataFrame]":
     from metamers.stimuli.written import read_signals
 
     keys, failed = ["model", "stage", "recipe", "reference", "seed"], results.failed
-    made = [cell for cell in results.cells if cell["file"] and cell["cell"] not in failed]
+    made = [cell for cell in results.cells if cell.cell not in failed]
     for model, stages in results.stages.items():
         for stage in stages:
             rows = [
-                {key: cell[key] for key in keys}
-                | {"signal": read_signals([results.store.path(cell["file"])])[0].numpy()}
-                | {"reference_signal": read_signals([results.store.path(cell["reference_file"])])[0].numpy()}
+                {key: getattr(cell, key) for key in keys}
+                | {"signal": read_signals([results.store.path(cell.file)])[0].numpy()}
+                | {"reference_signal": read_signals([results.store.path(cell.reference_file)])[0].numpy()}
                 for cell in made
-                if (cell["model"], cell["stage"]) == (model, stage)
+                if (cell.model, cell.stage) == (model, stage) and cell.file and cell.reference_file
             ]
             yield pd.DataFrame(rows, columns=[*keys, "signal", "reference_signal"])
 
@@ -164,7 +164,8 @@ def seeds(results: "Results", say: Say) -> "pd.DataFrame":
 def _recognition(results: "Results", say: Say) -> "pd.DataFrame":
     from metamers.analysis import bootstrap_recognition
 
-    return bootstrap_recognition(scored_responses(results, say), chance=chances(results.store))
+    responses = scored_responses(results, say)
+    return bootstrap_recognition(responses, chance=chances(results.store), stages=results.stages)
 
 
 def _of_responses(name: str) -> "Callable[[Results, Say], pd.DataFrame]":

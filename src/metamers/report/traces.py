@@ -1,0 +1,44 @@
+"""The traces of synthesis that the page draws, read once it is known which."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metamers.report.results import Cell
+from metamers.store import Store
+
+MAX_TRACES = 24
+"""Traces drawn per stage; where there are more, as many spread evenly from the worst to the best final SNR."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """SNR in dB over the steps of a cell's synthesis; NaN where there was none."""
+
+    passed: bool
+    step: NDArray[np.float64]
+    snr_db: NDArray[np.float64]
+
+
+def traced(cells: Iterable[Cell]) -> list[Cell]:
+    """The cells of a stage whose traces are drawn: all that have one, or `MAX_TRACES`."""
+    withs = [c for c in cells if c.last_snr_db is not None]
+    if len(withs) <= MAX_TRACES:
+        return withs
+    withs.sort(key=lambda c: c.last_snr_db or 0.0)
+    return [withs[i] for i in np.linspace(0, len(withs) - 1, MAX_TRACES).round().astype(int)]
+
+
+def read_traces(store: Store, cells: Sequence[Cell]) -> dict[str, Trace]:
+    """The traces of cells by name."""
+    passed = {c.cell: c.verdict == "passed" for c in cells}
+    records = (record for batch in store.batches() for record in batch["cells"] if record["cell"] in passed)
+    return {record["cell"]: _trace(record["trace"], passed[record["cell"]]) for record in records if record["trace"]}
+
+
+def _trace(recorded: dict[str, Any], passed: bool) -> Trace:
+    # None is NaN
+    return Trace(passed, *(np.asarray(recorded[name], dtype=float) for name in ("step", "snr_db")))
