@@ -1,11 +1,16 @@
 """A small experiment, made without a run."""
 
 import csv
+import socket
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, product
 from urllib.parse import unquote
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -54,7 +59,7 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def write_experiment(folder, conditions=CONDITIONS, **changes):
+def write_experiment(folder, conditions=CONDITIONS, references=6, **changes):
     folder.mkdir()
     values = {
         **{"name": "small", "task": "image", "labels": list(LABELS), "practice": 2, "breaks": 1},
@@ -63,7 +68,7 @@ def write_experiment(folder, conditions=CONDITIONS, **changes):
     }
     config = ExperimentConfig.model_validate(values)
     (folder / "experiment.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json", by_alias=True)))
-    wanted = [("main", f"r{i}", LABELS[i % 3], c) for i, c in product(range(6), conditions)]
+    wanted = [("main", f"r{i}", LABELS[i % 3], c) for i, c in product(range(references), conditions)]
     wanted += [("practice", f"p{i}", LABELS[i], "natural") for i in range(2)]
     wanted += [("screening", f"s{i}", LABELS[i], "natural") for i in range(3)]
     wanted += [("catch", f"c{i}", LABELS[i], "natural") for i in range(2)]
@@ -135,3 +140,35 @@ async def asked(app, method, path, content, headers):
     await app(scope, receive, send)
     given = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
     return sent[0]["status"], given, b"".join(part.get("body", b"") for part in sent[1:])
+
+
+class serving:  # noqa: N801
+    """`metamers experiment serve` in a process of its own: its address and process."""
+
+    def __init__(self, folder, port):
+        self.command = [sys.executable, "-c", "from metamers.cli import main; main()", "experiment", "serve"]
+        self.command += [str(folder), "--port", str(port)]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        return line.split(" on ")[1].split(";")[0], self.process
+
+    def __exit__(self, *_):
+        with self.process:  # closes its pipes
+            self.process.kill()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+def wait_for(url):
+    for _ in range(100):
+        try:
+            return httpx.get(url, trust_env=False)
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise AssertionError(url)

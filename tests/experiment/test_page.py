@@ -1,5 +1,6 @@
 """The page that participants see, in a real browser, with real clicks and keys."""
 
+import hashlib
 import os
 import random
 import shutil
@@ -14,7 +15,7 @@ import yaml
 from sqlalchemy import select, update
 from tests.experiment.conftest import write_pairs
 
-from metamers.experiment.database import ANSWER, CHECK, CONFLICT, EVENT, RESPONSE, SESSION, TRIAL
+from metamers.experiment.database import ANSWER, AUDIT, CHECK, CONFLICT, CONSENT, EVENT, RESPONSE, SESSION, TRIAL
 from metamers.experiment.opened import open_experiment
 from metamers.experiment.server import PAGE
 from metamers.experiment.serving import served
@@ -59,21 +60,27 @@ def opened(experiment):
 
 @contextmanager
 def at_the_page(chromium, opened, path="/", admin_token=None):
-    """A page at the experiment; it must ask nothing of other origins and break no rule of its own."""
-    with served(opened, "pilot", admin_token) as url:
-        context = chromium.new_context(locale="en-US", viewport={"width": 1000, "height": 800})
-        context.add_init_script(WATCH)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        asked, errors = [], []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(url + path)
+    """A page at the experiment, which is served meanwhile."""
+    with served(opened, "pilot", admin_token) as url, watched(chromium, url, path) as page:
         yield page
-        assert not errors
-        assert not [one for one in asked if not one.startswith((url, "blob:"))]
-        assert [one.evaluate("complaints") for one in context.pages] == [[]] * len(context.pages)
-        context.close()
+
+
+@contextmanager
+def watched(chromium, url, path="/", script=""):
+    """A page that must ask nothing of other origins and break no rule of its own."""
+    context = chromium.new_context(locale="en-US", viewport={"width": 1000, "height": 800})
+    context.add_init_script(WATCH + script)
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    asked, errors = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(url + path)
+    yield page
+    assert not errors
+    assert not [one for one in asked if not one.startswith((url, "blob:", "about:"))]
+    assert [one.evaluate("complaints") for one in context.pages] == [[]] * len(context.pages)
+    context.close()
 
 
 class Participant:
@@ -220,6 +227,28 @@ def test_a_page_that_is_loaded_again_goes_on(chromium, opened):
     assert states == ["answered", "interrupted", *["answered"] * 11]
     with opened.engine.begin() as db:
         assert db.execute(select(SESSION.c.n_resumes)).scalar() == 1
+
+
+def test_a_page_that_is_loaded_again_before_it_has_its_session_gets_it(chromium, opened):
+    with at_the_page(chromium, opened, "/?PROLIFIC_PID=abc") as page:
+        Participant(page).agree()
+        taken = []
+
+        def take_and_say_nothing(route):
+            taken.append(route.fetch().json()["lease"])
+
+        page.route("**/api/open", take_and_say_nothing)
+        for _ in range(2):
+            page.reload()
+            page.wait_for_timeout(300)
+        page.unroute("**/api/open")
+        page.reload()
+        page.get_by_role("button", name="Go on").wait_for()
+        assert len(taken) == 2
+    with opened.engine.begin() as db:
+        # The three that loaded it again are one to the server, as they ask alike.
+        assert db.execute(select(SESSION.c.n_resumes)).scalar_one() == 1
+        assert len(db.execute(select(AUDIT).where(AUDIT.c.action == "open")).all()) == 2
 
 
 def test_nothing_is_lost_without_a_connection(chromium, opened):
@@ -509,6 +538,26 @@ def test_answers_outlive_their_tab(chromium, opened):
         assert [row["state"] for row in trials_of(opened)][5:8] == ["answered", "answered", "waiting"]
 
 
+def test_a_browser_that_keeps_nothing_sends_all_the_same_and_says_so(chromium, opened):
+    full = """
+    const keep = Storage.prototype.setItem;
+    Storage.prototype.setItem = function (...item) {
+      if (this === localStorage) throw new DOMException("full", "QuotaExceededError");
+      keep.apply(this, item);
+    };
+    """
+    with at_the_page(chromium, opened) as page:
+        page.add_init_script(full)
+        page.reload()
+        participant, _ = at_the_main_part(page, opened)
+        participant.trial("cat")
+        page.get_by_role("button", name="Next picture").wait_for()
+    assert [row["state"] for row in trials_of(opened)][:6] == ["answered"] * 6
+    with opened.engine.begin() as db:
+        said = db.execute(select(EVENT.c.payload).where(EVENT.c.type == "error")).scalars().all()
+    assert [one["detail"] for one in said] == ["kept in memory only: QuotaExceededError: full"]
+
+
 def test_a_session_that_another_tab_took_stops_at_once(chromium, opened):
     with at_the_page(chromium, opened) as page:
         participant = Participant(page)
@@ -542,7 +591,6 @@ def test_replies_that_are_lost_doubled_or_errors_lose_and_double_nothing(chromiu
 
     with at_the_page(chromium, opened) as page:
         page.add_init_script("const wait = setTimeout; window.setTimeout = (f, ms) => wait(f, Math.min(ms, 100));")
-        page.get_by_role("heading").wait_for()  # the tab has its session
         page.reload()
         participant = Participant(page)
         participant.agree()
@@ -618,6 +666,23 @@ def test_who_declines_and_who_reads_german(chromium, opened):
         page.get_by_text("Sie haben nicht teilgenommen").wait_for()
         assert page.evaluate("document.documentElement.lang") == "de"
     assert not trials_of(opened)
+
+
+def test_the_consent_form_is_the_researchers_own(chromium, experiment):
+    path = experiment / "experiment.yaml"
+    consent = ["We ask you to name <pictures>.", "Questions: lab@example.org"]
+    own = {"title": "Our study", "consent": consent, "debriefing": "This was ours."}
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "texts": {"en": own}}))
+    opened = open_experiment(experiment)
+    with at_the_page(chromium, opened, "/?lang=de") as page:  # in which there is none
+        page.get_by_role("heading", name="Our study").wait_for()
+        assert page.locator("p").all_text_contents()[: len(consent)] == consent
+        assert page.evaluate("document.documentElement.lang") == "en" and page.title() == "Our study"
+        page.get_by_role("button", name="I do not want to take part").click()
+        page.get_by_text("You did not take part").wait_for()
+    with opened.engine.begin() as db:
+        kept = db.execute(select(CONSENT.c.language, CONSENT.c.text_hash)).one()
+    assert tuple(kept) == ("en", hashlib.sha256("\n".join(consent).encode()).hexdigest())
 
 
 def test_a_participant_of_prolific_is_known_again(chromium, opened):

@@ -2,15 +2,12 @@
 
 import json
 import signal
-import socket
-import subprocess
-import sys
-import time
 
 import httpx
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
+from tests.experiment.conftest import free_port, serving, wait_for
 
 from metamers.errors import MetamersError
 from metamers.experiment import server
@@ -164,27 +161,8 @@ def test_researchers_need_their_token(experiment):
         assert httpx.get(f"{url}/admin/api/data.zip", trust_env=False).status_code == 401
 
 
-class serving:  # noqa: N801
-    """`metamers experiment serve` in a process of its own: its address and process."""
-
-    def __init__(self, folder, port):
-        self.command = [sys.executable, "-c", "from metamers.cli import main; main()", "experiment", "serve"]
-        self.command += [str(folder), "--port", str(port)]
-
-    def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        return line.split(" on ")[1].split(";")[0], self.process
-
-    def __exit__(self, *_):
-        with self.process:  # closes its pipes
-            self.process.kill()
-
-
 def test_a_killed_server_loses_nothing_that_it_acknowledged(experiment):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     acknowledged = 0
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as browser:
         for round_ in range(3):
@@ -211,15 +189,6 @@ def label_of(experiment, browser, trial):
 
     digest = sha256(browser.get(f"/media/{trial['media']}").content).hexdigest()
     return next(s.label for s in open_experiment(experiment).design.stimuli if s.sha256 == digest)
-
-
-def wait_for(url):
-    for _ in range(100):
-        try:
-            return httpx.get(url, trust_env=False)
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise AssertionError(url)
 
 
 def test_no_empty_token_opens_the_data(experiment):

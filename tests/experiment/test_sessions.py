@@ -250,6 +250,18 @@ def test_one_tab_at_a_time(person, clock):
         person.shown(1)  # the first tab has lost it
 
 
+def test_a_tab_that_did_not_hear_of_its_lease_asks_again(person):
+    person.consent()
+    held, following = person.rows(SESSION)[0]["lease"], "ab" * 16
+    for lease in (held, None):
+        told = person.do(person.sessions.open, person.id, lease, None, following)
+        assert told["lease"] == following and person.rows(SESSION)[0]["n_resumes"] == 1
+    person.lease = following
+    person.shown(1)
+    with pytest.raises(RefusedError, match="in_use"):
+        person.do(person.sessions.open, person.id, held, None, "cd" * 16)
+
+
 def test_who_comes_again_goes_on_and_who_comes_late_does_not(made, clock):
     sessions, engine = made()
     first = Person(sessions, engine, "prolific-1")

@@ -5,7 +5,7 @@ import { Outbox, persist, post, RequestError, server } from "./outbox";
 import { ImagePair } from "./pair";
 import { button, comments, demographics, ending, offerFile, screen } from "./screens";
 import { inARow, SoundTrial } from "./sound";
-import { chosenLanguage, textsFor, type Texts } from "./texts";
+import { chosenLanguage, type OwnTexts, textsFor, type Texts } from "./texts";
 import ImageChoice, { type Times } from "./trial";
 
 interface Trial {
@@ -31,7 +31,7 @@ interface Session {
   lease?: string;
   session?: string;
   late?: boolean;
-  experiment?: { task: string; labels: string[]; times: Times; demographics: boolean; fullscreen: boolean };
+  experiment?: { task: string; labels: string[]; times: Times; demographics: boolean; fullscreen: boolean; texts: OwnTexts };
 }
 
 const LEAST_SIDE = 480;
@@ -42,17 +42,20 @@ const MOST_FAILED = 0.05;
 /** After so long without saving, what is not saved is offered as a file. */
 const OFFER_AFTER_MS = 120_000;
 
-const language = chosenLanguage();
+let language = chosenLanguage();
 let texts = textsFor(language, "image");
-const element = document.getElementById("stage")!;
 document.documentElement.lang = language;
+const element = document.getElementById("stage")!;
 
 const ask = <T>(path: string, message: unknown): Promise<T> =>
   post<T>(path, message, (connected) => tell(connected ? "" : texts.offline));
 
 async function main(): Promise<void> {
   let session = await open();
-  texts = textsFor(language, session.experiment!.task);
+  const { task, texts: own } = session.experiment!;
+  language = chosenLanguage(own);
+  texts = textsFor(language, task, own);
+  document.documentElement.lang = language;
   document.title = texts.title;
   if (session.state === "created") session = { ...session, ...(await consent()) };
   if (session.state !== "running") return end(session);
@@ -100,22 +103,33 @@ async function open(): Promise<Session> {
   const id = known.get("PROLIFIC_PID") || null;
   const same = sessionStorage.getItem("participant") === id;
   const lease = same ? sessionStorage.getItem("lease") : null;
+  const tried = same ? sessionStorage.getItem("tried") : null;
   await Outbox.sendLeft((connected) => tell(connected ? "" : texts.offline));
   const begin = async () => {
     const refs = { study_ref: known.get("STUDY_ID"), session_ref: known.get("SESSION_ID") };
     await ask("/api/sessions", id ? { recruited: { source: "prolific", external_id: id, ...refs } } : {});
   };
-  const take = () => ask<Session>("/api/open", { lease, environment: environment() });
-  if (id && !lease) await begin();
+  const take = () => {
+    // Known before the server is asked: a page that is loaded again before the reply has the session all the same.
+    const next_lease = tried ?? newLease();
+    sessionStorage.setItem("tried", next_lease);
+    if (id) sessionStorage.setItem("participant", id);
+    return ask<Session>("/api/open", { lease, next_lease, environment: environment() });
+  };
+  if (id && !lease && !tried) await begin();
   const session = await take().catch(async (error: unknown) => {
     if (!(error instanceof RequestError) || error.status !== 404) throw error;
     await begin();
     return take();
   });
   if (session.lease) sessionStorage.setItem("lease", session.lease);
-  if (id) sessionStorage.setItem("participant", id);
+  sessionStorage.removeItem("tried");
   return session;
 }
+
+const newLease = (): string => [...crypto.getRandomValues(new Uint8Array(16))].map(hex).join("");
+
+const hex = (byte: number): string => byte.toString(16).padStart(2, "0");
 
 async function consent(): Promise<Partial<Session>> {
   const agree = { agreed: texts.agree, declined: texts.decline };
@@ -294,7 +308,7 @@ function offerToLeave(lease: string): void {
   leave.addEventListener("click", async () => {
     const dialog = document.createElement("dialog");
     document.body.append(dialog);
-    const choice = screen(dialog, texts.leaveAsk, [], {
+    const choice = screen(dialog, texts.leaveAsk, [texts.leaveStays], {
       stay: texts.stay,
       keep: texts.leaveKeep,
       delete: texts.leaveDelete,
@@ -334,7 +348,7 @@ const screenSize = () => window.screen;
 
 async function hash(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [...new Uint8Array(digest)].map(hex).join("");
 }
 
 /** Nothing can go on: say so at once, so that no answer is given in vain. */

@@ -112,6 +112,7 @@ export class Outbox {
   private waiting: Kept[] = [];
   private sending: Promise<void> | null = null;
   private closed = false;
+  private inMemoryOnly = false;
   state = "running";
   readonly feedback: Record<string, string> = {};
   /** The trials that the session does without. */
@@ -202,8 +203,11 @@ export class Outbox {
     try {
       if (this.waiting.length) localStorage.setItem(KEY + this.lease, JSON.stringify(this.waiting));
       else localStorage.removeItem(KEY + this.lease);
-    } catch {
+    } catch (error) {
       // Without storage, what is not sent is lost when the page is closed; it is still sent from memory.
+      if (this.inMemoryOnly) return;
+      this.inMemoryOnly = true;
+      this.add("error", { detail: `kept in memory only: ${String(error)}`.slice(0, 500) });
     }
   }
 }

@@ -42,6 +42,8 @@ export const TEXTS = {
     download: "Download my answers",
     leave: "Leave the experiment",
     leaveAsk: "Do you want to leave for good?",
+    leaveStays:
+      "Deleted data cannot be had back. What stays is that somebody took part and, if a recruiting site sent you, a code by which you would be recognized; it does not tell who you are.",
     leaveKeep: "Leave, my data may be kept",
     leaveDelete: "Leave and delete my data",
     stay: "Stay",
@@ -170,6 +172,8 @@ export const TEXTS = {
     download: "Meine Antworten herunterladen",
     leave: "Experiment verlassen",
     leaveAsk: "Möchten Sie endgültig aufhören?",
+    leaveStays:
+      "Gelöschte Daten sind unwiederbringlich. Es bleibt, dass jemand teilgenommen hat und, falls eine Vermittlungsseite Sie geschickt hat, ein Code, an dem Sie wiedererkannt würden; er verrät nicht, wer Sie sind.",
     leaveKeep: "Aufhören, Daten dürfen bleiben",
     leaveDelete: "Aufhören und Daten löschen",
     stay: "Bleiben",
@@ -261,8 +265,11 @@ export const TEXTS = {
 export type Language = keyof typeof TEXTS;
 export type Texts = (typeof TEXTS)["en"];
 
-/** The texts of a language for a task. */
-export function textsFor(language: Language, task: string): Texts {
+/** What an experiment says in its own words. */
+export type OwnTexts = Partial<Record<Language, Partial<Pick<Texts, "title" | "consent" | "instructions" | "debriefing">>>>;
+
+/** The texts of a language for a task; what an experiment says in its own words takes their place. */
+export function textsFor(language: Language, task: string, ofExperiment: OwnTexts = {}): Texts {
   const texts = TEXTS[language];
   const { sound, word, imagePair, soundPair } = texts;
   const own: Record<string, Partial<Texts>> = {
@@ -271,11 +278,14 @@ export function textsFor(language: Language, task: string): Texts {
     image_pair: imagePair,
     sound_pair: { ...imagePair, ...sound, ...soundPair },
   };
-  return { ...texts, ...own[task] };
+  return { ...texts, ...own[task], ...ofExperiment[language] };
 }
 
-/** That of the address (?lang=de), else of the browser, else English. */
-export function chosenLanguage(): Language {
+/** That of the address (?lang=de), else of the browser, else the first; of those in which an experiment has its own
+ * texts, if there are any. */
+export function chosenLanguage(ofExperiment: OwnTexts = {}): Language {
+  const own = Object.keys(ofExperiment);
+  const known = own.length ? own : Object.keys(TEXTS);
   const wanted = [new URLSearchParams(location.search).get("lang"), ...navigator.languages.map((l) => l.slice(0, 2))];
-  return (wanted.find((name) => name !== null && name in TEXTS) as Language | undefined) ?? "en";
+  return (wanted.find((name) => name !== null && known.includes(name)) ?? known[0]) as Language;
 }

@@ -87,6 +87,16 @@ def plan(folder: Path, /, *, participants: Count = 20, json: Json = False) -> in
         _say_plan(found, pairs=config.in_pairs)
     if found.megabytes > MOST_MEGABYTES:
         say_note(f"each participant loads {found.megabytes:.0f} MB; smaller images or fewer trials load sooner")
+    if 2 * found.main_trials < found.trials:
+        say_note(
+            f"{found.main_trials} of {found.trials} trials are main ones; give the run more references, or the "
+            "experiment less practice, screening and catch"
+        )
+    if found.trials_per_condition[0] == 0:
+        say_note(
+            f"a participant does not see every {'pair' if config.in_pairs else 'condition'}, which an analysis of "
+            "variance needs; give the run more references, or take fewer stages"
+        )
     return 0
 
 

@@ -16,6 +16,10 @@ PLACES = ("first", "second")
 """Of the candidates of a pair: on the left and on the right, or heard first and second."""
 
 Count = Annotated[int, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1, max_length=4000)]
+Paragraphs = Annotated[tuple[Text, ...], Field(min_length=1, max_length=40)]
+Language = Literal["en", "de"]
+"""In which the page can be read."""
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
 
 
@@ -75,6 +79,15 @@ class Exclude(_Part):
         return self
 
 
+class Texts(_Part):
+    """What participants read, in place of what the page has of its own: None for that."""
+
+    title: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    consent: Paragraphs | None = None
+    instructions: Paragraphs | None = None
+    debriefing: Text | None = None
+
+
 class Codes(_Part):
     """What a participant hands to whoever pays, by outcome; None: a random one for each session."""
 
@@ -96,6 +109,8 @@ class ExperimentConfig(_Part):
     becomes of a trial that was shown and not answered. demographics: whether age and gender are asked for, which need
     not be told. fullscreen: whether the page asks to fill the screen. return_url: where participants go at the end,
     with {code} in it.
+    texts: by language, the consent form as the ethics committee has approved it, and others; where there are any, the
+    page is in these languages only.
     seed: of the stimuli's names, the trial lists and all else.
     """
 
@@ -122,6 +137,7 @@ class ExperimentConfig(_Part):
     return_url: Annotated[str, Field(pattern=r"^https://.*\{code\}")] | None = None
     abandon_after_minutes: Annotated[int, Field(ge=1)] = 60
     retention_days: Annotated[int, Field(ge=1)] | None = None
+    texts: dict[Language, Texts] = {}
     seed: Count = 0
 
     @model_validator(mode="before")
@@ -174,6 +190,15 @@ class ExperimentConfig(_Part):
     def choices(self) -> tuple[str, ...]:
         """What can be answered to a trial."""
         return PLACES if self.in_pairs else self.labels
+
+    @property
+    def for_page(self) -> dict[str, Any]:
+        """What the page is told of it, as JSON."""
+        texts = {language: own.model_dump(mode="json", exclude_none=True) for language, own in self.texts.items()}
+        return {
+            **{"task": self.task, "labels": list(self.choices), "times": self.times.model_dump()},
+            **{"demographics": self.demographics, "fullscreen": self.fullscreen, "texts": texts},
+        }
 
 
 def preset(name: str) -> dict[str, Any]:

@@ -126,11 +126,9 @@ def _told(key: Key) -> dict[str, Any]:
     """What the page knows of the experiment."""
     config, code = key.config, key.config.codes.declined
     url = config.return_url.replace("{code}", code) if config.return_url and code else None
-    page: dict[str, Any] = {"task": config.task, "labels": config.labels, "times": config.times.model_dump()}
-    page |= {"demographics": config.demographics, "fullscreen": config.fullscreen}
     return {
         **{"study": key.study, "lists": len(key.lists), "unanswered": config.unanswered},
-        **{"declined": {"code": code, "url": url}, "page": page},
+        **{"declined": {"code": code, "url": url}, "page": config.for_page},
     }
 
 

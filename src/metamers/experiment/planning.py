@@ -26,8 +26,8 @@ class Plan:
     conditions: the natural one among them; where pairs are compared, the pairs stand for conditions, here and below.
     trials_per_condition: of a participant, least and most of the conditions other than natural. seen: how many
     participants see each (source, condition), least and most. trials, minutes, megabytes: where each gate is passed at
-    the first attempt. se_participant, se_mean: the standard error of a
-    condition's proportion at 0.5 (binomial), of one participant and of the mean over all.
+    the first attempt. se_participant, se_mean: the standard error of a condition's proportion at 0.5 (binomial), of one
+    participant and of the mean over all.
     """
 
     participants: int

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from starlette.datastructures import MutableHeaders
 
 from metamers.experiment.database import Writer
-from metamers.experiment.messages import MOST_BYTES, Begin, Consent, Environment, Events, Finish, Withdraw
+from metamers.experiment.messages import MOST_BYTES, Begin, Consent, Environment, Events, Finish, Lease, Withdraw
 from metamers.experiment.sessions import RefusedError, Row, Sessions, hashed
 from metamers.experiment.statements import TOKEN_OF
 from metamers.experiment.summary import summary_of, zipped
@@ -52,11 +52,12 @@ HEADERS = {
 
 
 class Open(BaseModel):
-    """To take a session into a tab: the tab's lease, if it has had it before."""
+    """To take a session into a tab: the tab's lease, if it has had it before, and the one that it will have."""
 
     model_config = {"extra": "forbid", "strict": True}
 
     lease: str | None = None
+    next_lease: Lease | None = None
     environment: Environment | None = None
 
 
@@ -152,11 +153,10 @@ def _add_session_routes(app: FastAPI, desk: Desk, secure: bool) -> None:
     @app.post("/api/open")
     async def open_(request: Request) -> Response:
         message = await _read(request, Open)
-        config = sessions.design.config
-        told = await desk.do(request, lambda db, s: sessions.open(db, s, message.lease, message.environment))
-        shown: Row = {"task": config.task, "labels": list(config.choices), "times": config.times.model_dump()}
-        shown |= {"demographics": config.demographics, "fullscreen": config.fullscreen}
-        return JSONResponse({**told, "experiment": shown})
+        told = await desk.do(
+            request, lambda db, s: sessions.open(db, s, message.lease, message.environment, message.next_lease)
+        )
+        return JSONResponse({**told, "experiment": sessions.design.config.for_page})
 
     @app.post("/api/consent")
     async def consent(request: Request) -> Response:

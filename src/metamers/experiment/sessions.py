@@ -67,7 +67,7 @@ class Sessions:
             digest = identity_hash(self.identity_key, recruited.source, recruited.external_id)
             known = select(IDENTITY_HASH.c.session_id).where(IDENTITY_HASH.c.digest == digest)
             if (session_id := db.execute(known).scalar()) is not None:
-                self._require_silent(self.row(db, session_id), None)
+                self._require_silent(self.row(db, session_id))
                 db.execute(_of(SESSION, update(SESSION), session_id).values(token_hash=hashed(token)))
                 return {"session": session_id, "token": token}
         session_id = token_hex(16)
@@ -103,25 +103,36 @@ class Sessions:
         db.execute(_of(SESSION, update(SESSION), session_id).values(**changed))
         return self.describe(db, session_id)
 
-    def open(self, db: Connection, session_id: str, lease: str | None, environment: Environment | None = None) -> Row:
-        """Give the session to a browser tab. A trial that was shown and not answered is interrupted.
+    def open(
+        self,
+        db: Connection,
+        session_id: str,
+        lease: str | None,
+        environment: Environment | None = None,
+        next_lease: str | None = None,
+    ) -> Row:
+        """Give the session to the browser tab that has had `lease`, from now on under another: `next_lease`, which the
+        tab may know before it is told. A trial that was shown and not answered is interrupted.
 
         Raises RefusedError where another tab has the session, and for one that was given up.
         """
         session = self.row(db, session_id)
         if session["state"] in ENDED or self._given_up(db, session):
             return self.describe(db, session_id)
-        self._require_silent(session, lease)
+        self._require_silent(session, lease, next_lease)
         held = session["lease"]
-        changed: Row = {"last_seen_at": self._now(), "lease": token_hex(16)}
-        if held is not None and session["state"] == "running":
+        changed: Row = {"last_seen_at": self._now(), "lease": next_lease or token_hex(16)}
+        # Under the same lease the tab asks again, as it did not hear the reply: nothing was shown since.
+        again = held == changed["lease"]
+        if held is not None and not again and session["state"] == "running":
             changed["n_resumes"] = session["n_resumes"] + 1
             self._interrupt(db, session_id)
         if environment is not None:
             changed["environment"] = environment.model_dump()
         db.execute(_of(SESSION, update(SESSION), session_id).values(**changed))
-        opened = {"actor": session_id, "action": "open", "detail": hashed(changed["lease"])}
-        db.execute(insert(AUDIT).values(at=self._now(), **opened))  # what a tab saved as a file is known by it
+        if not again:
+            opened = {"actor": session_id, "action": "open", "detail": hashed(changed["lease"])}
+            db.execute(insert(AUDIT).values(at=self._now(), **opened))  # what a tab saved as a file is known by it
         return {**self.describe(db, session_id), "lease": changed["lease"], "session": session_id}
 
     def take(self, db: Connection, session_id: str, lease: str, events: Sequence[Event]) -> Row:
@@ -247,10 +258,10 @@ class Sessions:
             return True
         return False
 
-    def _require_silent(self, session: Row, lease: str | None) -> None:
-        """Raises RefusedError where another tab has the session and was heard of just now."""
+    def _require_silent(self, session: Row, *leases: str | None) -> None:
+        """Raises RefusedError where a tab without these leases has the session and was heard of just now."""
         held, going = session["lease"], session["state"] not in ENDED
-        if going and held not in (None, lease) and self._silent(session) < timedelta(seconds=LEASE_S):
+        if going and held not in (None, *leases) and self._silent(session) < timedelta(seconds=LEASE_S):
             raise RefusedError(409, reason="in_use", seconds=LEASE_S)
 
     def _require_lease(self, session: Row, lease: str) -> None:
