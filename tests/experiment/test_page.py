@@ -668,6 +668,20 @@ def test_who_declines_and_who_reads_german(chromium, opened):
     assert not trials_of(opened)
 
 
+def test_a_small_window_is_made_larger_and_a_telephone_is_turned_away(chromium, opened):
+    with at_the_page(chromium, opened) as page:
+        page.set_viewport_size({"width": 1000, "height": 400})
+        page.reload()
+        page.get_by_role("heading", name="Please use a computer").wait_for()
+        page.set_viewport_size({"width": 1000, "height": 800})
+        Participant(page).agree()
+        telephone = chromium.new_context(has_touch=True, is_mobile=True, viewport={"width": 900, "height": 900})
+        other = telephone.new_page()
+        other.goto(page.url)
+        other.get_by_role("heading", name="Please use a computer").wait_for()
+        telephone.close()
+
+
 def test_the_consent_form_is_the_researchers_own(chromium, experiment):
     path = experiment / "experiment.yaml"
     consent = ["We ask you to name <pictures>.", "Questions: lab@example.org"]

@@ -7,11 +7,13 @@ import httpx
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
-from tests.experiment.conftest import free_port, serving, wait_for
+from tests.experiment.conftest import LABELS, free_port, rows, serving, wait_for, write_experiment
 
 from metamers.errors import MetamersError
 from metamers.experiment import server
 from metamers.experiment.database import EVENT, RESPONSE, SESSION, Writer, connect
+from metamers.experiment.export import export
+from metamers.experiment.jatos import write_archive
 from metamers.experiment.opened import open_experiment
 from metamers.experiment.serving import admin_token, bound, served
 
@@ -65,6 +67,24 @@ def test_nothing_tells_the_answer_before_it_is_given(browser):
         if "image" not in response.headers["content-type"]:
             text += response.text
         assert not [secret for secret in SECRETS if secret in text], text
+
+
+def test_each_session_may_have_its_own_order_of_choices(tmp_path):
+    folder = write_experiment(tmp_path / "exp", choice_order="per_session")
+    orders = []
+    with served(open_experiment(folder), "live") as url:
+        for _ in range(8):
+            with httpx.Client(base_url=url, trust_env=False) as browser:
+                browser.post("/api/sessions", json={})
+                first = browser.post("/api/open", json={}).json()
+                again = browser.post("/api/open", json={"lease": first["lease"]}).json()
+                assert again["experiment"]["labels"] == first["experiment"]["labels"]
+                orders.append(first["experiment"]["labels"])
+    assert {tuple(sorted(order)) for order in orders} == {tuple(sorted(LABELS))} and len(set(map(tuple, orders))) > 1
+    export(open_experiment(folder), tmp_path / "data")
+    assert [json.loads(row["choices"]) for row in rows(tmp_path / "data" / "sessions.csv")] == orders
+    with pytest.raises(MetamersError, match="choice_order per_session is for our own server"):
+        write_archive(folder, tmp_path / "study.jzip", 2)
 
 
 def test_media_are_of_one_session_only(browser, url):

@@ -133,13 +133,17 @@ const hex = (byte: number): string => byte.toString(16).padStart(2, "0");
 
 async function consent(): Promise<Partial<Session>> {
   const agree = { agreed: texts.agree, declined: texts.decline };
-  if (Math.min(innerWidth, innerHeight) < LEAST_SIDE) {
-    void screen(element, texts.tooSmall, []);
-    return new Promise(() => {});
+  while (isTouchOnly() || Math.min(innerWidth, innerHeight) < LEAST_SIDE) {
+    void screen(element, texts.unsuited, []);
+    await new Promise((resolve) => addEventListener("resize", resolve, { once: true }));
   }
   const decision = await screen(element, texts.title, texts.consent, agree);
   return ask<Session>("/api/consent", { decision, language, text_hash: await hash(texts.consent.join("\n")) });
 }
+
+/** A telephone or a tablet, whose screen is small, held at any distance and turned by chance. */
+const isTouchOnly = (): boolean =>
+  matchMedia("(any-pointer: coarse)").matches && !matchMedia("(any-pointer: fine)").matches;
 
 /** All trials that are left; whether the experiment went to its end. */
 async function goThrough(session: Session, outbox: Outbox, filling: Fullscreen | null): Promise<boolean> {

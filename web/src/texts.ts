@@ -10,7 +10,7 @@ export const TEXTS = {
     ],
     agree: "I have read this, am at least 18 years old, and agree to take part",
     decline: "I do not want to take part",
-    tooSmall: "Please use a computer: this window is too small for the pictures.",
+    unsuited: "Please use a computer, not a telephone or a tablet, and make this window larger if it is small.",
     instructions: [
       "Look at the cross in the middle. A picture follows it for a moment, then a pattern, then the choices.",
       "Choose with the mouse, or with the arrow keys and Enter. Take a guess when you are not sure.",
@@ -140,7 +140,7 @@ export const TEXTS = {
     ],
     agree: "Ich habe dies gelesen, bin mindestens 18 Jahre alt und nehme teil",
     decline: "Ich möchte nicht teilnehmen",
-    tooSmall: "Bitte benutzen Sie einen Computer: Dieses Fenster ist zu klein für die Bilder.",
+    unsuited: "Bitte benutzen Sie einen Computer, kein Telefon oder Tablet, und vergrößern Sie dieses Fenster, falls es klein ist.",
     instructions: [
       "Schauen Sie auf das Kreuz in der Mitte. Darauf folgt für einen Moment ein Bild, dann ein Muster, dann die Auswahl.",
       "Wählen Sie mit der Maus oder mit Pfeiltasten und Eingabetaste. Raten Sie, wenn Sie nicht sicher sind.",

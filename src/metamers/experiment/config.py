@@ -101,7 +101,8 @@ class ExperimentConfig(_Part):
 
     task: `image` and `sound` are named with one of `labels`, a `word` is typed from them; in an `image_pair` or
     `sound_pair`, one of two metamers of a reference is chosen as more like it. pairs: the conditions (MODEL/STAGE) that
-    are compared, None for `metamers.experiment.pairs.default_pairs`. main_trials: None for as many
+    are compared, None for `metamers.experiment.pairs.default_pairs`. choice_order: whether all see the choices in the
+    order of `labels`, or each session has its own, drawn for it. main_trials: None for as many
     as there are references, at most 400. retention_days: how old sessions may be before `purge` deletes them.
     natural_share: of the main trials; None for that of each other condition.
     missing: what takes the place of a (reference, condition) without a verified metamer: `refuse` makes no experiment,
@@ -120,6 +121,7 @@ class ExperimentConfig(_Part):
     task: Literal["image", "sound", "word", "image_pair", "sound_pair"]
     labels: tuple[str, ...]
     pairs: Annotated[tuple[tuple[str, str], ...], Field(min_length=1)] | None = None
+    choice_order: Literal["fixed", "per_session"] = "fixed"
     times: Times = Times()
     headphones: Headphones = Headphones(trials=0, must=0)
     practice: Count = 16
@@ -168,6 +170,8 @@ class ExperimentConfig(_Part):
             return self
         if self.missing == "substitute_natural":
             raise ValueError("missing: substitute_natural would compare a reference with itself; use refuse or skip")
+        if self.choice_order != "fixed":
+            raise ValueError("choice_order: the sides of pairs are drawn for each trial; leave it out")
         if self.natural_share is not None:
             raise ValueError("natural_share: no natural stimuli are compared; leave it out")
         if self.practice + self.screening.trials + self.catch.trials == 1:

@@ -113,7 +113,7 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
     told = TRIALS | (IN_PAIRS if config.in_pairs else {})
     tables = {
         "trials.csv": _csv(list(told), trials),
-        "sessions.csv": _csv([*SESSIONS, *TIMES, *environment], [{**(s["environment"] or {}), **s} for s in sessions]),
+        "sessions.csv": _csv([*SESSIONS, *TIMES, "choices", *environment], _with_choices(opened.design, sessions)),
         "checks.csv": _csv(CHECKS, checks),
         "answers.csv": _csv(("participant", "form", "item", "value"), forms),
         "exclusions.csv": _csv(("participant", "rule", "value", "threshold"), reasons),
@@ -139,6 +139,13 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
         **{"main_trials": sum(map(_seen, trials)), "included_trials": len(_included(trials))},
         "excluded": dict(Counter(row["rule"] for row in reasons)),
     }
+
+
+def _with_choices(design: Design, sessions: Sequence[Row]) -> list[Row]:
+    """With what the browser told of itself, and the order of the choices, where it is the session's own."""
+    own = design.config.choice_order == "per_session"
+    choices = (json.dumps(design.choices_of(s["session_id"]), ensure_ascii=False) if own else "" for s in sessions)
+    return [{**(s["environment"] or {}), **s, "choices": told} for s, told in zip(sessions, choices, strict=True)]
 
 
 def collect(db: Connection, design: Design, modes: Sequence[str] | None) -> tuple[list[Row], list[Row], list[Row]]:

@@ -77,6 +77,8 @@ def write_archive(folder: Path, out: Path, participants: int) -> dict[str, Any]:
     config, stimuli = read_experiment(folder)
     if config.in_pairs:
         raise MetamersError(f"{folder}: {config.task} is for our own server; give JATOS a task in which people name")
+    if config.choice_order != "fixed":
+        raise MetamersError(f"{folder}: choice_order {config.choice_order} is for our own server; give fixed")
     # Nothing there may know who passed at the first attempt.
     once = config.headphones.model_copy(update={"attempts": 1})
     config = config.model_copy(update={"headphones": once})

@@ -153,10 +153,13 @@ def _add_session_routes(app: FastAPI, desk: Desk, secure: bool) -> None:
     @app.post("/api/open")
     async def open_(request: Request) -> Response:
         message = await _read(request, Open)
-        told = await desk.do(
-            request, lambda db, s: sessions.open(db, s, message.lease, message.environment, message.next_lease)
-        )
-        return JSONResponse({**told, "experiment": sessions.design.config.for_page})
+
+        def job(db: Connection, session_id: str) -> Row:
+            told = sessions.open(db, session_id, message.lease, message.environment, message.next_lease)
+            design = sessions.design
+            return {**told, "experiment": {**design.config.for_page, "labels": design.choices_of(session_id)}}
+
+        return JSONResponse(await desk.do(request, job))
 
     @app.post("/api/consent")
     async def consent(request: Request) -> Response:

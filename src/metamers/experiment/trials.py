@@ -56,6 +56,13 @@ class Design:
         """What main trials can be: each reference in each condition, or in each pair."""
         return self.compared if self.config.in_pairs else self.by_cell
 
+    def choices_of(self, session_id: str) -> list[str]:
+        """What can be answered to a trial, as the page of a session orders it."""
+        choices = list(self.config.choices)
+        if self.config.choice_order == "per_session":
+            np.random.default_rng(int(session_id, 16)).shuffle(choices)
+        return choices
+
     def list_for(self, in_use: Sequence[int]) -> int:
         """The trial list for a new session, given those of the sessions that are whole or going on."""
         return next_list(in_use)
