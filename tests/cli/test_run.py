@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 from io import StringIO
 from pathlib import Path
@@ -278,3 +279,24 @@ def test_a_folder_with_nothing_but_the_lock_of_a_killed_run_is_free(cli, study):
     Path("run/lock.json").write_text("")
     os.utime("run/lock.json", (0, 0))
     assert cli("run", study, "--out", "run", "--set", "observers=[]").code == 0
+
+
+def test_a_model_whose_code_has_changed_is_another(cli, study):
+    command = ("run", study, "--out", "run", *SMALL, "models=nets.py:net", "stages='1'")
+    assert cli(*command).code == 0
+    code = Path("nets.py").read_text()
+    Path("nets.py").write_text(code + "\n# that is all\n")
+    assert "4 cells are there already" in cli(*command, "seeds=0").err
+    Path("nets.py").write_text(code.replace("nn.ReLU()", "nn.Tanh()"))
+    refused = cli(*command)
+    assert refused.code == 2 and "with the same weights it computes something else" in refused.err
+    # Nor is the null distribution that it left taken for that of the other.
+    described = yaml.safe_load(Path("run/study.yaml").read_text())
+    described["models"][0]["fingerprint"] = None
+    Path("run/study.yaml").write_text(yaml.safe_dump(described))
+    shutil.rmtree("run/batches")
+    (null,) = Path("run/null").rglob("*.json")
+    before = json.loads(null.read_text())
+    assert cli(*command).code == 0
+    after = json.loads(null.read_text())
+    assert after["fingerprint"] != before["fingerprint"] and after["measures"] != before["measures"]

@@ -91,6 +91,11 @@ def lost_reply(route):
         route.abort()
 
 
+def cut_reply(route):
+    with given_up():
+        route.fulfill(status=200, content_type="application/json", body=route.fetch().text()[:10])
+
+
 def doubled(route):
     with given_up():
         route.fetch()
@@ -129,7 +134,9 @@ class Visitor(Participant):
 
     def around(self):
         """Faults that last for the time of a trial."""
-        answers = {f.__name__: (lambda f=f: routed(self.page, f)) for f in (error, lost_reply, doubled, hanging)}
+        answers = {
+            f.__name__: (lambda f=f: routed(self.page, f)) for f in (error, lost_reply, cut_reply, doubled, hanging)
+        }
         return {
             **answers,
             **{"offline": lambda: offline(self.page), "killed": self.server.killed, "disk full": self.server.disk_full},

@@ -11,7 +11,7 @@ import pytest
 
 from metamers.errors import MetamersError
 from metamers.store import lock as lock_module
-from metamers.store.lock import LOCK, STALE_SECONDS, locked, owner
+from metamers.store.lock import LOCK, STALE_SECONDS, UNWRITTEN_SECONDS, locked, owner
 
 
 def leave(folder, **held):
@@ -48,6 +48,17 @@ def test_a_lock_that_was_never_written_whole_is_not_for_ever(tmp_path, text):
     os.utime(tmp_path / LOCK, (old, old))
     with locked(tmp_path):
         pass
+
+
+def test_a_lock_that_holds_nothing_is_waited_for_a_moment(tmp_path):
+    (tmp_path / LOCK).write_text("")
+    with pytest.raises(MetamersError, match="begins to work on this run just now"), locked(tmp_path):
+        pass
+    old = (tmp_path / LOCK).stat().st_mtime - UNWRITTEN_SECONDS - 1
+    os.utime(tmp_path / LOCK, (old, old))
+    said: list[str] = []
+    with locked(tmp_path, said.append):
+        assert said == ["a run that a process that was killed at its beginning left behind is taken over"]
 
 
 def test_another_machines_lock_is_stale_only_by_the_clock_of_the_disk(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Workers: which GPU is whose, and workers that cannot do the work."""
 
 import os
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from metamers.errors import MetamersError
-from metamers.study import Settings
+from metamers.study import Settings, clusters
 from metamers.study.clusters import require_gpus
 from metamers.study.resolve import Study
 from metamers.synthesis import recipe_named
@@ -93,6 +94,15 @@ def test_workers_share_the_cores(monkeypatch, n, given, threads):
         monkeypatch.setenv("OMP_NUM_THREADS", given)
     with workers(n) as client:
         assert set(client.run(os.getenv, "OMP_NUM_THREADS").values()) == {str(threads)}
+
+
+def test_what_is_no_scheduler_is_given_up_in_time(monkeypatch):
+    monkeypatch.setattr(clusters, "CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = "tcp://{}:{}".format(*silent.getsockname())
+        for where, words in ((address, f"no scheduler answers at {address} within 2 s"), ("127.0.0.1", "is none")):
+            with pytest.raises(MetamersError, match=words), clusters.workers(1, where):
+                pass
 
 
 def test_what_a_worker_lacks_is_told():

@@ -1,5 +1,6 @@
 """Killed at a random moment and run again, a study ends as if nothing had happened."""
 
+import json
 import os
 import random
 import signal
@@ -154,19 +155,39 @@ def test_the_main_process_is_killed_while_workers_work(unbroken, number):
     assert not psutil.wait_procs(workers, timeout=60)[1]
 
 
-def test_cells_that_kill_their_workers_are_errors_and_the_others_are_made(unbroken):
-    pytest.importorskip("distributed")
-    folder = unbroken[0] / "deadly"
+def write_deadly(folder, **black):
+    """A study of a net that dies of what is black: stimuli of files at these places."""
     folder.mkdir()
     write_study(folder)
-    images = np.load(folder / "images.npz")["X"]
-    images[[1, 3]] = 0
-    np.savez(folder / "images.npz", X=images, y=np.arange(4))
+    for name, places in black.items():
+        with np.load(folder / f"{name}.npz") as file:
+            held = dict(file)
+        held["X"][places] = 0
+        np.savez(folder / f"{name}.npz", **held)
     (folder / "nets.py").write_text(NETS + DEADLY)
     settings = {"models": {"source": "nets.py:deadly", "stages": "inner.1"}, "seeds": 0}
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY | settings))
+
+
+def verdicts(run):
+    return pd.read_csv(run / "tables" / "matches.csv", dtype={"reference": str}).set_index("reference")
+
+
+def test_cells_that_kill_their_workers_are_errors_and_the_others_are_made(unbroken):
+    pytest.importorskip("distributed")
+    folder, deadly = unbroken[0] / "deadly", ["00001", "00003"]
+    write_deadly(folder, images=[1, 3])
     end(start(folder, "run", *DASK))
-    told = pd.read_csv(folder / "run" / "tables" / "matches.csv", dtype={"reference": str}).set_index("reference")
-    deadly = ["00001", "00003"]
+    told = verdicts(folder / "run")
     assert (told.verdict[deadly] == "error").all() and told.reason[deadly].str.contains("process died").all()
     assert (told.verdict.drop(deadly) != "error").all() and len(told) == 4
+
+
+def test_a_null_that_kills_its_workers_ends_nothing_else(unbroken):
+    pytest.importorskip("distributed")
+    folder = unbroken[0] / "deadly-null"
+    write_deadly(folder, null=[5])
+    end(start(folder, "run", *DASK))
+    assert list(verdicts(folder / "run").verdict) == ["no null"] * 4
+    notes = [json.loads(path.read_text())["notes"] for path in (folder / "run" / "batches").rglob("*.json")]
+    assert notes == [["no null: its process died each time that it was tried"]] * 2

@@ -69,6 +69,8 @@ def test_variables_are_expanded_and_values_can_be_changed(written, monkeypatch):
         ("models: x\nstimuli: x\ncriterion: {quantile: 2}\n", "choose one of max, 0.9999"),
         ("models: x\nstimuli: x\nstimuli: y\n", "line 3: 'stimuli' is there twice"),
         ("models: []\nstimuli: x\n", "line 1: models"),
+        ("models: x\nstimuli: x\nseeds: [0, 1, 0]\n", "line 3: seeds.*0 is there twice"),
+        ("models: x\nstimuli: x\nobservers: [a, {source: a}]\n", "line 3: observers.*a is there twice"),
         ("preset: quik\n", "no preset 'quik'; did you mean 'quick'"),
         ("models: ${NO_SUCH_VARIABLE}\nstimuli: x\n", "models: the variable NO_SUCH_VARIABLE is not set"),
         ("models: &a [*a]\nstimuli: x\n", "line 1"),

@@ -23,7 +23,8 @@ const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30_000;
 const KEY = "outbox-";
 
-/** Ask the server once. Throws RequestError for what it refuses, TypeError or DOMException without a connection. */
+/** Ask the server once. Throws RequestError for what it refuses, anything else for a reply that did not come, or came
+ * in part only. */
 async function postOnce<T>(path: string, message: unknown): Promise<T> {
   const response = await fetch(path, {
     method: "POST",
@@ -31,9 +32,8 @@ async function postOnce<T>(path: string, message: unknown): Promise<T> {
     body: JSON.stringify(message),
     signal: AbortSignal.timeout(20_000),
   });
-  const told = await response.json().catch(() => ({}));
-  if (!response.ok) throw new RequestError(response.status, told);
-  return told as T;
+  if (!response.ok) throw new RequestError(response.status, await response.json().catch(() => ({})));
+  return (await response.json()) as T;
 }
 
 /** What the page talks to. */
@@ -132,6 +132,7 @@ export class Outbox {
     for (const key of Object.keys(localStorage).filter((name) => name.startsWith(KEY))) {
       const left = new Outbox(key.slice(KEY.length), 0, onConnection, () => {});
       left.waiting = JSON.parse(localStorage.getItem(key) ?? "[]");
+      left.inMemoryOnly = true; // whether they can be kept any longer is not noted among them
       try {
         await left.flush();
       } catch {
@@ -190,6 +191,7 @@ export class Outbox {
     Object.assign(this.feedback, told.feedback);
     this.notNeeded = told.not_needed;
     if (told.refused) throw new Error(told.refused.reason);
+    if (told.ack < events[0]!.seq) throw new Error("the server lacks earlier events");
     this.waiting = this.waiting.filter((event) => event.seq > told.ack);
     if (told.state !== "running") {
       // Of a session that has ended nothing more is kept.

@@ -69,7 +69,7 @@ def anova(
     observers
         Whose responses a repeated design takes.
     leave_out_incomplete
-        Analyze without the participants who lack a stage (or a stage of a model), and say who they are.
+        Analyze without the subjects (people and, in a mixed design, models) who lack a stage, and say who they are.
     """
 
     def tables(results: "Results") -> "pd.DataFrame":
@@ -87,9 +87,9 @@ def anova(
             if model not in models:
                 say_note(f"the metamers of {model} were not shown to both people and other models")
         of_model = [
-            _anova(kind_by_stage(scores, model), "observer_kind", permutations, leave_out_incomplete).assign(
-                model=model
-            )
+            _anova(
+                kind_by_stage(scores, model), "observer_kind", permutations, leave_out_incomplete, f"of {model} "
+            ).assign(model=model)
             for model in models or results.stages  # of which the first says what is missing
         ]
         table = pd.concat(of_model)
@@ -281,7 +281,9 @@ def _give(table: "pd.DataFrame", json: bool, more: dict[str, Any] | None = None)
     return 0
 
 
-def _anova(table: "pd.DataFrame", between: str | None, permutations: int, leave_out: bool) -> "pd.DataFrame":
+def _anova(
+    table: "pd.DataFrame", between: str | None, permutations: int, leave_out: bool, of: str = ""
+) -> "pd.DataFrame":
     import numpy as np
 
     from metamers.analysis import anova as variance_table
@@ -294,7 +296,7 @@ def _anova(table: "pd.DataFrame", between: str | None, permutations: int, leave_
         n = table["subject"].nunique()
         table, left_out = without_incomplete(table, value="proportion", subject="subject", within=within)
         if left_out:
-            say_note(f"left out, as a stage is missing: {len(left_out)} of {n} subjects ({', '.join(left_out)})")
+            say_note(f"left out, as a stage {of}is missing: {len(left_out)} of {n} subjects ({', '.join(left_out)})")
     design = design_of(table, value="proportion", subject="subject", within=within, between=between)
     result = variance_table(design)
     if leave_out:

@@ -82,16 +82,19 @@ def run(
     from metamers.study.study_file import read_study
 
     config = read_study(study, parse_changes(set_ or []))
+    # The machines of a cluster may have GPUs where this one has none.
+    elsewhere = workers is not None and (workers.address is not None or workers.slurm is not None)
+    here = config.model_copy(update={"device": "cpu"}) if elsewhere else config
     if plan:
-        return _plan(resolve(config), json)
+        if here != config:
+            say_note("the time is measured on a CPU of this machine, not on the cluster's")
+        return _plan(resolve(here), json)
     if out is None:
         raise MetamersError("--out is missing; give the folder of the run, e.g. --out runs/mine")
     null = config.null_stimuli
     require_outside(out, config.stimuli.source, None if null is None else null.source)
     Store(out).require_free()
-    elsewhere = workers is not None and (workers.address is not None or workers.slurm is not None)
-    # The machines of a cluster may have GPUs where this one has none.
-    resolved = resolve(config.model_copy(update={"device": "cpu"}) if elsewhere else config)
+    resolved = resolve(here)
     with progress() as update, _runner(runner, workers or Workers(), config) as chosen:
         store = run_study(
             *(config, resolved, out),

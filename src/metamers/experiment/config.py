@@ -4,7 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from metamers.store import read_preset
 
@@ -16,8 +16,12 @@ PLACES = ("first", "second")
 """Of the candidates of a pair: on the left and on the right, or heard first and second."""
 
 Count = Annotated[int, Field(ge=0)]
-Text = Annotated[str, Field(min_length=1, max_length=4000)]
-Paragraphs = Annotated[tuple[Text, ...], Field(min_length=1, max_length=40)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+Paragraphs = Annotated[
+    tuple[Text, ...],
+    Field(min_length=1, max_length=40),
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+]
 Language = Literal["en", "de"]
 """In which the page can be read."""
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
@@ -82,7 +86,7 @@ class Exclude(_Part):
 class Texts(_Part):
     """What participants read, in place of what the page has of its own: None for that."""
 
-    title: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    title: Annotated[Text, Field(max_length=100)] | None = None
     consent: Paragraphs | None = None
     instructions: Paragraphs | None = None
     debriefing: Text | None = None

@@ -151,7 +151,8 @@ def _properties(key: Key, name: str) -> dict[str, Any]:
     """The study as JATOS describes it. The address at the end, with the code, is known to its server only."""
     config = key.config
     url = config.return_url.replace("{code}", config.codes.complete or "") if config.return_url else None
-    title = f"{TITLES[config.task]} {key.study[:8]}"
+    own = (texts.title for texts in config.texts.values() if texts.title)
+    title = f"{next(own, TITLES[config.task])} {key.study[:8]}"
     component = {
         **{"uuid": str(uuid4()), "title": title, "htmlFilePath": "index.html", "reloadable": True, "active": True},
         **{"comments": None, "jsonData": None},

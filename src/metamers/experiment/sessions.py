@@ -122,8 +122,9 @@ class Sessions:
         self._require_silent(session, lease, next_lease)
         held = session["lease"]
         changed: Row = {"last_seen_at": self._now(), "lease": next_lease or token_hex(16)}
-        # Under the same lease the tab asks again, as it did not hear the reply: nothing was shown since.
-        again = held == changed["lease"]
+        # Under the same lease a tab asks again, as it did not hear the reply. While a trial is shown it has heard it,
+        # and asks with what it knew before it crashed.
+        again = held == changed["lease"] and not db.execute(statements.SHOWN_OF, {"of_session": session_id}).first()
         if held is not None and not again and session["state"] == "running":
             changed["n_resumes"] = session["n_resumes"] + 1
             self._interrupt(db, session_id)

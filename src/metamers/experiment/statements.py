@@ -26,6 +26,7 @@ CURRENT_OF = (
     .order_by(TRIAL.c.state, TRIAL.c.attempts, TRIAL.c.trial_no)
     .limit(1)
 )
+SHOWN_OF = select(TRIAL.c.trial_no).where(_TRIAL, TRIAL.c.state == "shown")
 WAITING_OF = (
     select(*(TRIAL.c[name] for name in ("trial_no", "phase", "block", "attempts", "mask_seed", *ADDRESSES)))
     .where(_TRIAL, TRIAL.c.state == "waiting")

@@ -114,7 +114,7 @@ def chance_levels(table: "pd.DataFrame") -> list[tuple[float, str]]:
     """The levels in the column `chance` of rows of observers, from the lowest, and whose each is; of a single one, it
     is not said."""
     known = table.dropna(subset=["chance"])
-    kinds = known["observer_kind"].map({"human": "people", "model": "models"})
+    kinds = known["observer_kind"].map({"human": "people", "model": "models"}).fillna(known["observer"])
     # By kind, where that tells the levels apart.
     names = kinds if known.groupby(kinds)["chance"].nunique().le(1).all() else known["observer"]
     whose = {float(level): list(dict.fromkeys(of)) for level, of in names.groupby(known["chance"])}

@@ -41,14 +41,14 @@ def write_report(run: Path, *, standalone: bool = False) -> Path:
     """
     results = read_results(Path(run))
     path = results.store.folder / "report.html"
-    write_whole(path, _parts(results, standalone))
+    write_whole(path, _encoded(results, _render(results, standalone), standalone))
     return path
 
 
-def _parts(results: Results, standalone: bool) -> Iterator[bytes]:
+def _encoded(results: Results, parts: Iterator[str], standalone: bool) -> Iterator[bytes]:
     """The page, a little at a time, as it lists every cell."""
     size = 0
-    for part in _render(results, standalone):
+    for part in parts:
         content = part.encode()
         size += len(content)
         if standalone:
@@ -141,7 +141,7 @@ def _traces(results: Results) -> list[dict[str, Any]]:
     traces = read_traces(results.store, [cell for cells in drawn.values() for cell in cells])
     for model, stages in results.stages.items():
         cells = {stage: results.of(model, stage) for stage in stages}
-        lines = {stage: [traces[cell.cell] for cell in drawn[model, stage]] for stage in stages}
+        lines = {stage: [traces[c.cell] for c in drawn[model, stage] if c.cell in traces] for stage in stages}
         if not any(lines.values()):
             continue
         maxima = {stage: {c.null_snr_db for c in of if c.null_snr_db is not None} for stage, of in cells.items()}

@@ -1,6 +1,7 @@
 """What is of a study, and what is of another state of it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import isclose
 from typing import Any
 
 from metamers.errors import MetamersError
@@ -9,7 +10,7 @@ Record = dict[str, Any]
 Hashes = dict[str, dict[str, dict[str, str]]]
 """Of stimuli: by set (`stimuli`, `null_stimuli`), by the size that they are fitted to, and by id."""
 
-_OF_A_MODEL = ("weights_hash", "stimuli_hash", "null_hash", "criterion")
+_OF_A_MODEL = ("weights_hash", "stimuli_hash", "null_hash", "criterion", "numerics")
 """What a batch record and the study's entry of its model must agree in."""
 
 
@@ -22,6 +23,7 @@ def is_part(study: Mapping[str, Any]) -> Callable[[Record], bool]:
     """Whether a batch's cells are of a study: of its models and stimuli as they are, stages, recipes and seeds."""
     named = _is_named(study)
     models = {model["name"]: [model.get(key) for key in _OF_A_MODEL] for model in study["models"]}
+    fingerprints = {model["name"]: model.get("fingerprint") for model in study["models"]}
     recipes = {recipe["name"]: recipe for recipe in study["recipes"]}
 
     def belongs(record: Record) -> bool:
@@ -29,9 +31,19 @@ def is_part(study: Mapping[str, Any]) -> Callable[[Record], bool]:
             named(record)
             and record["settings"] == recipes[record["recipe"]]
             and [record.get(key) for key in _OF_A_MODEL] == models[record["model"]]
+            and agree(record.get("fingerprint"), fingerprints[record["model"]])
         )
 
     return belongs
+
+
+def agree(one: Sequence[float] | None, other: Sequence[float] | None) -> bool:
+    """Whether two fingerprints are of one model, but for what differs between machines; nothing speaks against it
+    where one is unknown."""
+    if one is None or other is None:
+        return True
+    scale = max(map(abs, [*one, *other]), default=0.0)
+    return len(one) == len(other) and all(isclose(a, b, abs_tol=1e-3 * scale) for a, b in zip(one, other, strict=True))
 
 
 def require_names_free(folder: str, records: Iterable[Record], study: Mapping[str, Any]) -> None:

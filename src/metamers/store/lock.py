@@ -17,6 +17,8 @@ from metamers.store.files import clear_disk_errors, write_json
 LOCK = "lock.json"
 STALE_SECONDS = 600.0
 """A lock that its owner has not touched for so long was left behind."""
+UNWRITTEN_SECONDS = 10.0
+"""So was one that holds nothing yet."""
 TOUCH_SECONDS = 30.0
 
 Tell = Callable[[int], None]
@@ -88,7 +90,10 @@ def _let_go(path: Path, say: Callable[[str], None]) -> None:
     held = _read(path)
     if held is None:
         return
-    if not _is_stale(path, held):
+    stale = _is_stale(path, held)
+    if not held and not stale:
+        raise MetamersError(f"{path.parent}: another process begins to work on this run just now; wait for it")
+    if not stale:
         raise MetamersError(
             f"{path.parent}: process {held.get('process')} on {held.get('host')} has worked on this run since "
             f"{held.get('since')}; wait for it or stop it (left behind, {LOCK} counts no more after "
@@ -103,7 +108,10 @@ def _let_go(path: Path, say: Callable[[str], None]) -> None:
         aside.rename(path)
         return
     aside.unlink(missing_ok=True)
-    say(f"a run that process {held.get('process')} on {held.get('host')} left behind is taken over")
+    by = (
+        f"process {held.get('process')} on {held.get('host')}" if held else "a process that was killed at its beginning"
+    )
+    say(f"a run that {by} left behind is taken over")
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -120,7 +128,7 @@ def _is_stale(path: Path, held: dict[str, Any]) -> bool:
     if held.get("host") == socket.gethostname() and not _lives(held.get("process")):
         return True
     try:
-        return now(path.parent) - path.stat().st_mtime > STALE_SECONDS
+        return now(path.parent) - path.stat().st_mtime > (STALE_SECONDS if held else UNWRITTEN_SECONDS)
     except OSError:  # gone, or a disk that can only be read
         return False
 

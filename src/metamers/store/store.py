@@ -11,12 +11,21 @@ import yaml
 from metamers.errors import MetamersError
 from metamers.store.cell import slug
 from metamers.store.files import clear_disk_errors, is_temporary, read_json, sha256, write_json, write_whole
-from metamers.store.identity import Hashes, changes, is_part, merged, require_names_free, stages_of, without_cells
+from metamers.store.identity import (
+    Hashes,
+    agree,
+    changes,
+    is_part,
+    merged,
+    require_names_free,
+    stages_of,
+    without_cells,
+)
 from metamers.store.lock import LOCK, Tell, locked
 
 Record = dict[str, Any]
 
-FORMAT = 3
+FORMAT = 4
 """Of a run's folder; of another, nothing is read."""
 
 # What may differ between two calls that continue one study.
@@ -247,6 +256,8 @@ def record_id(parts: Sequence[str], readable: str) -> str:
 
 def _first_difference(old: Any, new: Any, where: str = "") -> str | None:
     """Where two studies differ first, as `recipe steps is 20, not 400`."""
+    if where.endswith("fingerprint"):
+        return None if agree(old, new) else f"{where} differs: with the same weights it computes something else"
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         old, new = dict(enumerate(old, 1)), dict(enumerate(new, 1))
     if isinstance(old, Mapping) and isinstance(new, Mapping):

@@ -3,8 +3,10 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from metamers.errors import MetamersError
@@ -37,14 +39,7 @@ def workers(n: int, address: str | None = None, slurm: Slurm | None = None) -> "
     except ImportError as error:
         raise MetamersError("--runner dask needs the extra 'dask': pip install 'metamers[dask]'") from error
     if address is not None:
-        try:
-            client = Client(address, timeout=CONNECT_SECONDS)
-        except (OSError, ValueError) as error:
-            raise MetamersError(
-                f"no scheduler answers at {address} within {CONNECT_SECONDS} s ({type(error).__name__}); start one "
-                "with `dask scheduler`, or leave --address out"
-            ) from error
-        with client:
+        with _connected(address) as client:
             yield client
         return
     with local_cluster(n) if slurm is None else slurm_cluster(slurm) as cluster:
@@ -53,6 +48,31 @@ def workers(n: int, address: str | None = None, slurm: Slurm | None = None) -> "
             cluster.scale(jobs=n)
         with Client(cluster) as client:
             yield client
+
+
+def _connected(address: str) -> "Client":
+    """Raises MetamersError for what is no address, and where no scheduler answers in time, or something else does."""
+    from distributed import Client
+
+    found: Future[Client] = Future()
+
+    def connect() -> None:
+        try:
+            found.set_result(Client(address, timeout=CONNECT_SECONDS))
+        except BaseException as error:
+            found.set_exception(error)
+
+    # In a thread, as its own time limit does not hold for what accepts connections and then is silent.
+    Thread(target=connect, daemon=True).start()
+    try:
+        return found.result(CONNECT_SECONDS + 1)
+    except ValueError as error:
+        raise MetamersError(f"--address {address}: is none; give tcp://HOST:8786") from error
+    except Exception as error:
+        raise MetamersError(
+            f"no scheduler answers at {address} within {CONNECT_SECONDS} s ({type(error).__name__}); start one "
+            "with `dask scheduler`, or leave --address out"
+        ) from error
 
 
 def local_cluster(n: int) -> Any:

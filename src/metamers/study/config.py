@@ -1,11 +1,12 @@
 """What a study is: the content of its YAML file."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Entries = TypeVar("Entries", bound=tuple[Any, ...])
 Analysis = Literal["recognition", "accuracy", "confusion", "consistency", "idiosyncrasy", "merit", "seeds"]
 InputSize = Count | tuple[Count, Count]
 
@@ -91,13 +92,30 @@ class CriterionConfig(_Part):
     same_decision: bool = True
 
 
+def _each_once(values: Entries) -> Entries:
+    """Raises ValueError for an entry that is there twice."""
+    known: list[Any] = []
+    for value in values:
+        if value in known:
+            raise ValueError(
+                f"{getattr(value, 'source', getattr(value, 'name', value))} is there twice; name each once"
+            )
+        known.append(value)
+    return values
+
+
 Models = Annotated[
     tuple[Annotated[ModelConfig, BeforeValidator(sourced)], ...], BeforeValidator(_listed), Field(min_length=1)
 ]
-Observers = Annotated[tuple[Annotated[ObserverConfig, BeforeValidator(sourced)], ...], BeforeValidator(_listed)]
-Recipes = Annotated[
-    tuple[Annotated[RecipeConfig, BeforeValidator(_named)], ...], BeforeValidator(_listed), Field(min_length=1)
+Observers = Annotated[
+    tuple[Annotated[ObserverConfig, BeforeValidator(sourced)], ...],
+    *(BeforeValidator(_listed), AfterValidator(_each_once)),
 ]
+Recipes = Annotated[
+    tuple[Annotated[RecipeConfig, BeforeValidator(_named)], ...],
+    *(BeforeValidator(_listed), Field(min_length=1), AfterValidator(_each_once)),
+]
+Seeds = Annotated[tuple[int, ...], BeforeValidator(_listed), Field(min_length=1), AfterValidator(_each_once)]
 Stimuli = Annotated[StimuliConfig, BeforeValidator(sourced)]
 
 
@@ -117,7 +135,7 @@ class StudyConfig(_Part):
     null_stimuli: Stimuli | None = None
     null_pairs: Count = 1_000_000
     recipes: Recipes = (RecipeConfig(name="fast"),)
-    seeds: Annotated[tuple[int, ...], BeforeValidator(_listed), Field(min_length=1)] = (0,)
+    seeds: Seeds = (0,)
     criterion: CriterionConfig = CriterionConfig()
     observers: Observers = ()
     controls: Annotated[tuple[Literal["start", "reference", "untrained"], ...], BeforeValidator(_listed)] = ()

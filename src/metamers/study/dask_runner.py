@@ -19,7 +19,7 @@ from metamers.errors import MetamersError
 from metamers.store import Store, read_json
 from metamers.study.batches import synthesize_each
 from metamers.study.config import StudyConfig
-from metamers.study.making import add_references, make_batch, null_of
+from metamers.study.making import Null, add_references, make_batch, null_of
 from metamers.study.plan import Batch, ModelTask, Settings, cut_batches
 from metamers.study.resolve import Study, resolve
 from metamers.study.watch import Watch
@@ -49,7 +49,8 @@ class DaskRunner:
     """Makes the nulls and batches of a study on the workers of a client.
 
     A batch whose worker dies is tried on another, as often as the scheduler allows (three times). Then each of its
-    cells is tried alone, and those that kill their workers again are recorded as errors.
+    cells is tried alone, and those that kill their workers again are recorded as errors. Where it is a null
+    distribution that kills them, its stage has none.
     """
 
     def __init__(self, client: "Client", config: StudyConfig) -> None:
@@ -68,8 +69,11 @@ class DaskRunner:
             for j in range(len(task.representations))
         ]
         keys: dict[Place, str | None] = {}
+        without_null = set[Place]()  # whose null distribution kills its workers
         for place, future in self._each(((place, (_null_key, place)) for place in places), watch):
-            keys[place] = _result(future, tasks[place.task].model.name)
+            if _killed_its_workers(future):
+                without_null.add(place)
+            keys[place] = None if place in without_null else _result(future, tasks[place.task].model.name)
             watch.finished("null distributions")
 
         def jobs() -> Iterator[tuple[tuple[Place, Batch], tuple[Any, ...]]]:
@@ -79,7 +83,7 @@ class DaskRunner:
                     if _path(store, batch).is_file():
                         watch.finished(_named(batch))
                     else:
-                        yield (place, batch), (_make, place, key, batch.id)
+                        yield (place, batch), (_make, place, key, batch.id, place in without_null)
 
         deadly: list[tuple[Place, Batch]] = []
         for (place, batch), future in self._each(jobs(), watch, lambda label: len(label[1].rows)):
@@ -90,14 +94,17 @@ class DaskRunner:
             watch.finished(_named(batch), read_json(_path(store, batch)))
 
         for place, batch in deadly:  # when nothing else runs, as a dying worker makes all its tasks suspect
-            self._make_without_killers(place, keys[place], batch, watch)
+            self._make_without_killers(place, keys[place], batch, place in without_null, watch)
             watch.finished(_named(batch), read_json(_path(store, batch)))
 
-    def _make_without_killers(self, place: Place, key: str | None, batch: Batch, watch: Watch) -> None:
+    def _make_without_killers(
+        self, place: Place, key: str | None, batch: Batch, without_null: bool, watch: Watch
+    ) -> None:
         alone = [(row, (_try, place, batch.recipe.name, batch.seed, row)) for row in batch.rows]
         tried = [found for job in alone for found in self._each([job], watch)]
         killers = tuple(row for row, future in tried if _killed_its_workers(future))
-        for _, future in self._each([(batch, (_make, place, key, batch.id, killers))], watch, lambda b: len(b.rows)):
+        job = batch, (_make, place, key, batch.id, without_null, killers)
+        for _, future in self._each([job], watch, lambda b: len(b.rows)):
             _result(future, batch.task.model.name)
 
     def _each(
@@ -227,7 +234,7 @@ def _null_key(place: Place) -> str | None:
     return null_of(Store(place.folder), task, task.representations[place.representation], study.settings).key
 
 
-def _make(place: Place, key: str | None, batch_id: str, killers: tuple[int, ...] = ()) -> str:
+def _make(place: Place, key: str | None, batch_id: str, without_null: bool, killers: tuple[int, ...] = ()) -> str:
     batch, settings, store = _batches(place, key).get(batch_id), _study(place).settings, Store(place.folder)
     if batch is None:
         raise MetamersError(
@@ -235,7 +242,8 @@ def _make(place: Place, key: str | None, batch_id: str, killers: tuple[int, ...]
             "change while it runs, and run the same command again"
         )
     if not _path(store, batch).is_file():
-        null = null_of(store, batch.task, batch.representation, settings)
+        gone = Null(notes=("no null: its process died each time that it was tried",))
+        null = gone if without_null else null_of(store, batch.task, batch.representation, settings)
         make_batch(store, batch, settings, add_references(store, batch.task, batch.rows), null, killers=killers)
     return batch.id
 

@@ -14,9 +14,10 @@ from metamers.matching import NullDistribution, Representation, null_distributio
 from metamers.stimuli.sounds import encode_float_wav
 from metamers.stimuli.written import SUFFIXES, encode
 from metamers.store import Cell, Record, Store, read_json, record_id, sha256, write_json
+from metamers.store.identity import agree
 from metamers.study.batches import Made, OnStep, synthesize_each
 from metamers.study.cochleagrams import cochleagrams, draw_cochleagram
-from metamers.study.plan import Batch, ModelTask, Settings, hashes_of
+from metamers.study.plan import NUMERICS, Batch, ModelTask, Settings, hashes_of
 
 UNROUNDED = "unrounded"
 """Where within a run its sounds lie before rounding, as 32-bit floats under the names of those that are judged."""
@@ -48,17 +49,20 @@ def null_of(
     if stimuli is None:
         return Null()
     key = record_id(
-        [task.model.weights_hash(), str(representation.to_json()), stimuli.set_hash(), str(settings.null_pairs)],
+        [
+            *(str(NUMERICS), task.model.weights_hash(), str(representation.to_json()), stimuli.set_hash()),
+            str(settings.null_pairs),
+        ],
         stimuli.name.rsplit("/", 1)[-1],
     )
     path = store.null_path(task.model.name, representation.name, key)
-    if path.is_file():
-        return Null(NullDistribution.from_json(read_json(path)), path)
+    if path.is_file() and agree((kept := read_json(path)).get("fingerprint"), task.fingerprint):
+        return Null(NullDistribution.from_json(kept), path)
     try:
         null = null_distribution(task.model, representation, stimuli, pairs=settings.null_pairs, progress=progress)
     except MetamersError as error:  # one stage without a null does not stop the others
         return Null(notes=(f"no null: {error}",))
-    write_json(path, null.to_json())
+    write_json(path, {**null.to_json(), "fingerprint": task.fingerprint})
     return Null(null, path)
 
 

@@ -4,15 +4,21 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
+
+import torch
 
 from metamers.errors import MetamersError
 from metamers.matching import Criterion, Representation
 from metamers.models import StagedModel
 from metamers.stimuli import StimulusSet
 from metamers.store import record_id, sha256, slug
-from metamers.store.identity import Hashes
+from metamers.store.identity import Hashes, agree
 from metamers.synthesis import Recipe, choose_null_set, default_criterion
+
+NUMERICS = 1
+"""Raised when this package computes other numbers than before, so that no cell is taken for one of today's."""
 
 PREPARATION = {
     "image": "shorter side resized (antialiased bicubic) and center crop, where not of the input's size",
@@ -39,6 +45,18 @@ class ModelTask:
             earlier = names.setdefault(slug(id_), id_)
             if earlier != id_:
                 raise MetamersError(f"stimuli '{earlier}' and '{id_}' have the same short name; rename one")
+
+    @cached_property
+    def fingerprint(self) -> list[float] | None:
+        """Mean, standard deviation, least and most of the output for noise, by which a model is known that computes
+        otherwise with the same weights; None of one that is never the same twice, or that fails for noise."""
+        generator = torch.Generator().manual_seed(0)
+        try:
+            noise = torch.rand(self.stimuli.read([0]).shape, generator=generator).to(self.model.device)
+            first, second = (_summary(self.model.activations(noise, ["output"])["output"]) for _ in range(2))
+        except (MetamersError, RuntimeError):
+            return None
+        return first if agree(first, second) else None
 
 
 @dataclass(frozen=True)
@@ -108,7 +126,7 @@ def cut_batches(
         for number, start in enumerate(range(0, len(task.stimuli), settings.batch_size)):
             rows = tuple(range(start, min(start + settings.batch_size, len(task.stimuli))))
             determinants: list[Any] = [
-                *(task.model.name, task.model.weights_hash(), representation.to_json(), recipe.to_json()),
+                *(NUMERICS, task.model.name, task.model.weights_hash(), representation.to_json(), recipe.to_json()),
                 *(seed, null_key, None if settings.criterion is None else settings.criterion.to_json()),
                 *((task.stimuli.ids[i], task.stimuli.hash(i)) for i in rows),
             ]
@@ -161,6 +179,7 @@ def hashes_of(task: ModelTask, settings: Settings) -> dict[str, Any]:
     """What a model's cells depend on besides weights, stage, recipe and seed."""
     null = settings.null_of(task.stimuli)
     return {
+        **{"numerics": NUMERICS, "fingerprint": task.fingerprint},
         **{"stimuli_hash": task.stimuli.set_hash(), "null_hash": None if null is None else null.set_hash()},
         "criterion": settings.criterion_of(task.model).to_json(),
     }
@@ -176,6 +195,11 @@ def stimulus_hashes(tasks: Sequence[ModelTask], settings: Settings) -> Hashes:
                 size = f"{stimuli.size} {stimuli.channels} {stimuli.sample_rate}"
                 found[name].setdefault(size, {id_: stimuli.hash(i) for i, id_ in enumerate(stimuli.ids)})
     return found
+
+
+def _summary(output: torch.Tensor) -> list[float]:
+    values = output.detach().double()
+    return [float(f"{value:.6g}") for value in (values.mean(), values.std(), values.min(), values.max())]
 
 
 def _n_classes(model: StagedModel) -> int | None:
