@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -98,10 +100,40 @@ def test_a_plan_costs_nothing(cli, study):
     assert not Path("run").exists()
 
 
+def test_a_plan_says_that_nothing_would_be_judged(cli, study):
+    said = cli("run", study, "--plan", "--set", "null_stimuli=null", "recipes={name: fast, set: {early_stop: false}}")
+    assert "note: metamers are made but not judged (verdict 'no null'): that takes null stimuli (50" in said.err
+    assert said.code == 0 and "stop early" not in said.out
+    assert "stop early" in cli("run", study, "--plan").out
+    Path("study.yaml").write_text(Path("study.yaml").read_text().replace("null.npz", "other.npz"))
+    assert cli("run", "study.yaml", "--out", "run", "--set", "observers=[]", "null_stimuli=null.npz").code == 0
+    shutil.copy("null.npz", "other.npz")
+    np.savez("other.npz", X=np.load("null.npz")["X"][:55])
+    refused = cli("run", "study.yaml", "--out", "run", "--set", "observers=[]").err
+    assert "is judged by other null stimuli" in refused
+
+
 def test_the_schema_is_of_the_file(cli):
     schema = cli("schema").json
     assert {"models", "stimuli", "recipes", "observers"} <= set(schema["properties"])
-    assert set(schema["required"]) == {"models", "stimuli"}
+    assert schema["anyOf"] == [{"required": ["preset"]}, {"required": ["models", "stimuli"]}]
+    assert all("description" in described for described in schema["properties"].values())
+    Validator = pytest.importorskip("jsonschema").Draft202012Validator  # noqa: N806
+    Validator.check_schema(schema)
+    root = Path(__file__).parents[2]
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    of_readme = next(text for text in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "models:" in text)
+    good = [of_readme, "preset: quick", "{models: x, stages: 1, stimuli: y, seeds: 3, criterion: {quantile: 0.99}}"]
+    good += [path.read_text(encoding="utf-8") for path in (root / "examples" / "studies").glob("*.yaml")]
+    for text in good:
+        assert not list(Validator(schema).iter_errors(yaml.safe_load(text))), text
+    for text in (
+        "models: x",
+        "{models: x, stimuli: y, seeds: a}",
+        "{models: x, stimuli: y, stimulli: y}",
+        "{preset: 3}",
+    ):
+        assert list(Validator(schema).iter_errors(yaml.safe_load(text))), text
 
 
 @pytest.mark.parametrize(
@@ -264,14 +296,14 @@ def test_stimuli_that_changed_are_named_and_refused_unless_told(cli, study, imag
     assert kept.code == 0 and "20 cells are there already" in kept.err
 
 
-@pytest.mark.parametrize("version", [None, 2, 99])
+@pytest.mark.parametrize("version", [None, 2, 3, 99])
 def test_a_run_in_another_format_is_not_read(cli, study, version):
     assert cli("run", study, "--out", "run", *SMALL, "models=nets.py:net", "stages=1").code == 0
     held = yaml.safe_load(Path("run/study.yaml").read_text())
     Path("run/study.yaml").write_text(yaml.safe_dump({**held, "format": version}))
     for command in (("status", "run"), ("report", "run"), ("run", study, "--out", "run")):
         ended = cli(*command)
-        assert ended.code == 2 and f"in format {version}, not 3" in ended.err
+        assert ended.code == 2 and f"in format {version}, not 4" in ended.err
 
 
 def test_a_folder_with_nothing_but_the_lock_of_a_killed_run_is_free(cli, study):

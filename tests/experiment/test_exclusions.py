@@ -43,7 +43,7 @@ def test_each_rule_tells_whom_it_excludes_and_what_was_before(tmp_path):
     assert reasons["p0002", "timing_ok"]["value"] == "0.0"
     assert found == {
         **{"sessions": 5, "included": 3, "trials": 65, "main_trials": 30, "included_trials": 18},
-        "excluded": {"median_rt_ms": 1, "timing_ok": 1},
+        **{"excluded": {"median_rt_ms": 1, "timing_ok": 1}, "substituted": 0},
     }
     named = {row["participant"] for row in rows(tmp_path / "out" / "responses.csv")}
     assert named == {f"simulated-p000{i}" for i in (3, 4, 5)}
@@ -72,6 +72,7 @@ def test_replaced_trials_count_as_natural_where_that_is_asked_for(tmp_path, subs
         )
     found = export(opened, tmp_path / "out")
     assert (found["main_trials"], found["included_trials"]) == (6, 4 if substituted else 6)
+    assert found["substituted"] == (2 if substituted else 0)
     opened.engine.dispose()
 
 

@@ -211,6 +211,15 @@ def label_of(experiment, browser, trial):
     return next(s.label for s in open_experiment(experiment).design.stimuli if s.sha256 == digest)
 
 
+def test_a_server_ends_well_when_it_is_interrupted(experiment):
+    with serving(experiment, free_port()) as (url, process):
+        wait_for(url)
+        process.send_signal(signal.SIGINT)
+        said, complaints = process.communicate(timeout=30)
+    assert process.returncode == 0 and "Traceback" not in complaints
+    assert said.splitlines()[-1] == "ended; who was taking part goes on once it is served again"
+
+
 def test_no_empty_token_opens_the_data(experiment):
     (experiment / "admin-token").write_text("")
     with pytest.raises(MetamersError, match="holds no token"):

@@ -22,7 +22,7 @@ class Evidence:
 
     def measure(self, name, rows):
         self.asked[name] = rows.tolist()
-        return torch.tensor(self.values[name])[rows]
+        return torch.tensor(self.values[name], dtype=torch.float64)[rows]
 
     def same_class(self, rows):
         self.asked["decision"] = rows.tolist()
@@ -49,6 +49,13 @@ def test_a_perfect_correlation_is_enough_where_the_null_has_one():
     evidence = Evidence([1.0, 1 - 1e-9, 0.9999], [1.0, 1.0, 1.0], [1.0] * 3)
     assert AboveNull("pearson_r").holds(evidence, make_null(1.0), 3).tolist() == [True, True, False]
     assert AboveNull("snr_db").holds(evidence, make_null(1.0), 3).tolist() == [False] * 3
+
+
+def test_equal_rank_correlations_are_equal_however_they_were_rounded():
+    tie = 1 - 6 * 2 / (16 * 255)  # of sixteen units, in 64 bits, and below it as a null in 32 bits may have it
+    evidence = Evidence([1.0] * 3, [1.0] * 3, torch.tensor([tie, tie + 2e-6, tie - 2e-6], dtype=torch.float64).tolist())
+    null = make_null(tie - 2e-7)
+    assert AboveNull("spearman_rho").holds(evidence, null, 3).tolist() == [False, True, False]
 
 
 def test_without_a_null_nothing_passes():

@@ -297,7 +297,11 @@ def _anova(
         table, left_out = without_incomplete(table, value="proportion", subject="subject", within=within)
         if left_out:
             say_note(f"left out, as a stage {of}is missing: {len(left_out)} of {n} subjects ({', '.join(left_out)})")
-    design = design_of(table, value="proportion", subject="subject", within=within, between=between)
+    try:
+        design = design_of(table, value="proportion", subject="subject", within=within, between=between)
+    except MetamersError as error:
+        hint = " (--leave-out-incomplete)" if "is missing" in str(error) else ""
+        raise MetamersError(f"{error}{hint}") from error
     result = variance_table(design)
     if leave_out:
         result = result.assign(n_left_out=len(left_out))

@@ -1,6 +1,7 @@
 """`metamers experiment`: people name the metamers of a run."""
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -143,9 +144,11 @@ def serve(
         print(f"serving {opened.design.config.name} ({mode}) on {address}; end with Ctrl-C", flush=True)
         print(f"how far it is: {address}/admin, with the token in {token_file}", flush=True)
         try:
-            running.run(sockets=[listener])
+            with suppress(KeyboardInterrupt):  # as it ends
+                running.run(sockets=[listener])
         finally:
             writer.close()
+    print("ended; who was taking part goes on once it is served again")
     return 0
 
 
@@ -200,7 +203,8 @@ def simulate(
         give_json({"experiment": str(folder), "participants": len(visits), "states": dict(counts)})
     else:
         print(f"{len(visits)} participants: " + ", ".join(f"{n} {state}" for state, n in sorted(counts.items())))
-        print(f"`metamers experiment export {folder} --out DATA` writes what they answered")
+        where = "" if database is None else f" --database {'URL' if '://' in database else database}"
+        print(f"`metamers experiment export {folder}{where} --out DATA` writes what they answered")
     return 0
 
 
@@ -242,6 +246,8 @@ def export(
     else:
         print(f"{found['included']} of {found['sessions']} sessions count, of {found['trials']} trials in all")
         print(f"{found['included_trials']} of {found['main_trials']} main trials that were answered count")
+        if found["substituted"]:
+            print(f"{found['substituted']} of them showed the reference for want of a metamer, and do not count")
         if found["excluded"]:
             rules = ", ".join(f"{rule} {n}" for rule, n in sorted(found["excluded"].items()))
             print(f"excluded by rule: {rules}; {out / 'exclusions.csv'} says whom")

@@ -91,6 +91,8 @@ def import_responses(
         )
     if simulated := people.loc[people["participant"].str.startswith(SIMULATED), "participant"].nunique():
         say_note(f"{simulated} of the participants are simulated: their answers are nobody's")
+    if pilots := people.loc[people["participant"].str.startswith("pilot-"), "participant"].nunique():
+        say_note(f"{pilots} of the participants are of pilots")
     if summary["no_answer"]:
         say_note(f"{summary['no_answer']} trials without an answer count as wrong")
     if json:

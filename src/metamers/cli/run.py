@@ -146,7 +146,10 @@ def schema() -> int:
 
 def _plan(study: "Study", json: bool) -> int:
     from metamers.study.estimate import estimate
+    from metamers.study.local import null_notes
 
+    for note in dict.fromkeys(note for task in study.tasks for note in null_notes(task, study.settings)):
+        say_note(note)
     begun = time.perf_counter()
     found = [estimate(task, study.settings) for task in study.tasks]
     totals: dict[str, Any] = {
@@ -161,7 +164,10 @@ def _plan(study: "Study", json: bool) -> int:
         for each in found:
             print(_line(each.model, asdict(each)))
         print(_line("in all", totals))
-        print("at most, as most searches stop early; null distributions, observers and the page come on top")
+        early = any(recipe.early_stop for recipe in study.settings.recipes)
+        print(
+            f"{'at most, as most searches stop early; ' * early}null distributions, observers and the page come on top"
+        )
     return 0
 
 

@@ -82,7 +82,7 @@ def parse_changes(settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not (key and equals and value):
-            raise MetamersError(f"--set {setting}: give KEY=VALUE, e.g. epochs=2")
+            raise MetamersError(f"--set {setting}: give KEY=VALUE")
         try:
             parsed[key] = yaml.safe_load(value)
         except yaml.YAMLError:

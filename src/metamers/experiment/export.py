@@ -89,9 +89,9 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
     hashes; with `identities`, who is who, too. modes: of the sessions; None for all but pilots and simulated ones, or,
     where there are no others, those.
 
-    Returns the numbers of sessions and of those that count, of trials, of main trials that were answered and of those
-    that count, and how many participants each rule excluded. Raises MetamersError for a folder that is not empty, and
-    where there is no session.
+    Returns the numbers of sessions and of those that count, of trials, of main trials that were answered, of those that
+    count and of those that do not as they showed the reference instead, and how many participants each rule excluded.
+    Raises MetamersError for a folder that is not empty, and where there is no session.
     """
     if out.exists() and any(out.iterdir()):
         raise MetamersError(f"{out}: is not empty; choose a new or empty --out")
@@ -137,6 +137,7 @@ def export(opened: Opened, out: Path, *, identities: bool = False, modes: Sequen
     return {
         **{"sessions": len(sessions), "included": len(sessions) - len(excluded), "trials": len(trials)},
         **{"main_trials": sum(map(_seen, trials)), "included_trials": len(_included(trials))},
+        "substituted": sum(not swapped and _seen(row) and row["substituted"] for row in trials),
         "excluded": dict(Counter(row["rule"] for row in reasons)),
     }
 

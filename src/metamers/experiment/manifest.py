@@ -80,7 +80,7 @@ def main_stimuli(store: Store, config: "ExperimentConfig", folder: Path) -> list
         other = "skip" if config.in_pairs else "substitute_natural or skip"
         raise MetamersError(
             f"{store.folder}: {len(cells) - len(passed)} of {len(cells)} cells did not pass (first {failed['cell']}); "
-            f"make them anew, or set missing to {other}"
+            f"make them anew, or set missing to {other} (--set missing=...)"
         )
     references = {cell["reference"]: cell for cell in passed}
     for cell in references.values():

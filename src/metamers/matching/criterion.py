@@ -9,7 +9,7 @@ from torch import Tensor
 from metamers.errors import MetamersError, nearest
 from metamers.matching.measures import MEASURES
 from metamers.matching.null import QUANTILES, NullDistribution
-from metamers.store import PERFECT_CORRELATION
+from metamers.store import PERFECT_CORRELATION, ROUNDING
 
 
 class Evidence(Protocol):
@@ -72,11 +72,13 @@ class Criterion:
 def exceeds(measure: str, values: Tensor, limit: float) -> Tensor:
     """Whether values [N] of a measure lie above a limit of the null: bool [N].
 
-    A perfect correlation cannot be exceeded: where the null's limit is 1 (within 1e-6; a stage of few units ranks some
-    pairs of images alike), a correlation of 1 is enough.
+    Correlations within 1e-6 are equal, as those of few units often are, and equal is not above. But a perfect
+    correlation cannot be exceeded: where the null's limit is 1 (a stage of few units ranks some pairs of images alike),
+    a correlation of 1 is enough.
     """
-    above = values > limit
-    return above if measure == "snr_db" else above | (values >= PERFECT_CORRELATION)
+    if measure == "snr_db":
+        return values > limit
+    return (values > limit + ROUNDING) | (values >= PERFECT_CORRELATION)
 
 
 _COST = {"pearson_r": 0, "snr_db": 1, "spearman_rho": 2}

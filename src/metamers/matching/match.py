@@ -11,6 +11,7 @@ from metamers.matching.measures import MEASURES, pearson_r, snr_db, spearman_rho
 from metamers.matching.null import NullDistribution
 from metamers.matching.representation import Representation, in_batches, represent
 from metamers.models import StagedModel
+from metamers.store import ROUNDING
 
 _FUNCTIONS = {"pearson_r": pearson_r, "spearman_rho": spearman_rho, "snr_db": snr_db}
 
@@ -119,7 +120,8 @@ def _verdict(
     for name, quantile in criterion.above:
         value, limit = measures[name], null.quantile(name, quantile) if null is not None else -torch.inf
         if value is not None and not exceeds(name, torch.tensor(value, dtype=torch.float64), limit):
-            below.append(f"{name} {value:.4g} is not above the null's {quantile} {limit:.4g}")
+            equal = name != "snr_db" and abs(value - limit) <= ROUNDING
+            below.append(f"{name} {value:.4g} is {'' if equal else 'not above '}the null's {quantile} {limit:.4g}")
     if criterion.same_decision and same is False:
         below.append("the model's decision differs from the reference's")
     return "failed", "; ".join(below)

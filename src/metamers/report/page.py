@@ -26,7 +26,7 @@ from metamers.report.summaries import (
 from metamers.report.templating import environment, style_sheet, template
 from metamers.report.traces import MAX_TRACES, read_traces, traced
 from metamers.report.verdict_table import VerdictTable
-from metamers.store import PERFECT_CORRELATION, slug, write_whole
+from metamers.store import PERFECT_CORRELATION, ROUNDING, slug, write_whole
 
 
 def write_report(run: Path, *, standalone: bool = False) -> Path:
@@ -108,7 +108,9 @@ def _is_above(cell: Cell, measure: str) -> bool:
     value, maximum = cell.measure(measure), cell.null(measure)
     if value is None or maximum is None:
         return False
-    return value > maximum or (measure != "snr_db" and value >= PERFECT_CORRELATION)
+    if measure == "snr_db":
+        return value > maximum
+    return value > maximum + ROUNDING or value >= PERFECT_CORRELATION
 
 
 def _nulls(results: Results) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from metamers.report.results import MEASURES, VERDICTS, Cell, Results
+from metamers.store.progress import without_numbers
 
 MAX_FAILURE_ROWS = 100
 """Rows of the table of failures; what is beyond is counted in one line."""
@@ -47,11 +48,12 @@ def null_rows(results: Results) -> list[dict[str, Any]]:
 
 
 def failures(cells: Iterable[Cell]) -> tuple[list[dict[str, Any]], int]:
-    """The cells that failed or met an error, by model, stage, verdict and reason; and how many are not shown."""
+    """The cells that failed or met an error, by model, stage, verdict and reason (without its numbers); and how many
+    are not shown."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for cell in cells:
         if cell.verdict not in ("passed", "no null"):
-            key = cell.model, cell.stage, cell.verdict, cell.reason or "no reason stored"
+            key = cell.model, cell.stage, cell.verdict, without_numbers(cell.reason or "no reason stored")
             groups.setdefault(key, []).append(cell.reference)
     rows: list[dict[str, Any]] = [
         dict(zip(("model", "stage", "verdict", "reason"), key, strict=True))

@@ -7,6 +7,7 @@ from metamers.store.files import read_json, sha256, write_json, write_whole
 from metamers.store.store import Record, Store, record_id
 from metamers.store.tables import (
     PERFECT_CORRELATION,
+    ROUNDING,
     SIMULATED,
     build_tables,
     chances,
@@ -18,6 +19,7 @@ from metamers.store.tables import (
 
 __all__ = [
     "PERFECT_CORRELATION",
+    "ROUNDING",
     "SIMULATED",
     "Cell",
     "Record",

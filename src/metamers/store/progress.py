@@ -29,7 +29,7 @@ def progress_of(store: Store) -> dict[str, Any]:
         for cell in batch["cells"]:
             verdicts[cell["verdict"]] += 1
             if cell["verdict"] in ("failed", "error"):
-                reasons[_NUMBER.sub("", cell["reason"])] += 1
+                reasons[without_numbers(cell["reason"])] += 1
     done = verdicts.total()
     running = min((working or {}).get("running", 0), cells - done)
     return {
@@ -40,3 +40,12 @@ def progress_of(store: Store) -> dict[str, Any]:
         "seconds_left": (cells - done) * seconds / done if done else None,
         "owner": working,
     }
+
+
+def without_numbers(reason: str) -> str:
+    """A reason as many cells share it.
+
+    >>> without_numbers("snr_db 3.1 is not above the null's max 3.42")
+    "snr_db is not above the null's max"
+    """
+    return _NUMBER.sub("", reason)

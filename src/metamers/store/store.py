@@ -256,6 +256,8 @@ def record_id(parts: Sequence[str], readable: str) -> str:
 
 def _first_difference(old: Any, new: Any, where: str = "") -> str | None:
     """Where two studies differ first, as `recipe steps is 20, not 400`."""
+    if where.endswith("null_hash") and old != new:
+        return f"{where.removesuffix(' null_hash')} is judged by other null stimuli"
     if where.endswith("fingerprint"):
         return None if agree(old, new) else f"{where} differs: with the same weights it computes something else"
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):

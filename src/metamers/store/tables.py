@@ -26,7 +26,9 @@ NULL = ("model", "stage", "set", "measure", "n_images", "n_pairs", "n_zero", "ma
 SIMULATED = "simulated-"
 """The names of participants who are nobody begin so."""
 
-PERFECT_CORRELATION = 1 - 1e-6
+ROUNDING = 1e-6
+"""Two correlations that are closer are equal: those of a null are computed in 32 bits."""
+PERFECT_CORRELATION = 1 - ROUNDING
 """A correlation from here on counts as 1. None exceeds it: where even the null's maximum is 1, it is enough."""
 
 _ROWS = 2000

@@ -8,6 +8,8 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Entries = TypeVar("Entries", bound=tuple[Any, ...])
 Analysis = Literal["recognition", "accuracy", "confusion", "consistency", "idiosyncrasy", "merit", "seeds"]
+Quantile = Literal["max", "0.9999", "0.999", "0.99", "0.95", "0.9", "0.5"]
+Control = Literal["start", "reference", "untrained"]
 InputSize = Count | tuple[Count, Count]
 
 
@@ -31,7 +33,10 @@ def _text(value: Any) -> Any:
     return str(value) if type(value) is int else value
 
 
-Stages = Annotated[tuple[Annotated[str, BeforeValidator(_text)], ...], BeforeValidator(_listed), Field(min_length=1)]
+Stage = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int)]
+Stages = Annotated[
+    tuple[Stage, ...], BeforeValidator(_listed, json_schema_input_type=tuple[Stage, ...] | Stage), Field(min_length=1)
+]
 
 
 class _Part(BaseModel):
@@ -88,7 +93,7 @@ class RecipeConfig(_Part):
 class CriterionConfig(_Part):
     """What makes a metamer: all measures above a quantile of the null and, of a model that makes one, its decision."""
 
-    quantile: Annotated[Literal["max", "0.9999", "0.999", "0.99", "0.95", "0.9", "0.5"], BeforeValidator(str)] = "max"
+    quantile: Annotated[Quantile, BeforeValidator(str, json_schema_input_type=Quantile | float)] = "max"
     same_decision: bool = True
 
 
@@ -104,19 +109,40 @@ def _each_once(values: Entries) -> Entries:
     return values
 
 
+Model = Annotated[ModelConfig, BeforeValidator(sourced, json_schema_input_type=ModelConfig | str)]
 Models = Annotated[
-    tuple[Annotated[ModelConfig, BeforeValidator(sourced)], ...], BeforeValidator(_listed), Field(min_length=1)
+    tuple[Model, ...], BeforeValidator(_listed, json_schema_input_type=tuple[Model, ...] | Model), Field(min_length=1)
 ]
+Observer = Annotated[ObserverConfig, BeforeValidator(sourced, json_schema_input_type=ObserverConfig | str)]
 Observers = Annotated[
-    tuple[Annotated[ObserverConfig, BeforeValidator(sourced)], ...],
-    *(BeforeValidator(_listed), AfterValidator(_each_once)),
+    tuple[Observer, ...],
+    BeforeValidator(_listed, json_schema_input_type=tuple[Observer, ...] | Observer),
+    AfterValidator(_each_once),
 ]
+Recipe = Annotated[RecipeConfig, BeforeValidator(_named, json_schema_input_type=RecipeConfig | str)]
 Recipes = Annotated[
-    tuple[Annotated[RecipeConfig, BeforeValidator(_named)], ...],
-    *(BeforeValidator(_listed), Field(min_length=1), AfterValidator(_each_once)),
+    tuple[Recipe, ...],
+    BeforeValidator(_listed, json_schema_input_type=tuple[Recipe, ...] | Recipe),
+    *(Field(min_length=1), AfterValidator(_each_once)),
 ]
-Seeds = Annotated[tuple[int, ...], BeforeValidator(_listed), Field(min_length=1), AfterValidator(_each_once)]
-Stimuli = Annotated[StimuliConfig, BeforeValidator(sourced)]
+Seeds = Annotated[
+    tuple[int, ...],
+    BeforeValidator(_listed, json_schema_input_type=tuple[int, ...] | int),
+    *(Field(min_length=1), AfterValidator(_each_once)),
+]
+Stimuli = Annotated[StimuliConfig, BeforeValidator(sourced, json_schema_input_type=StimuliConfig | str)]
+Controls = Annotated[
+    tuple[Control, ...],
+    BeforeValidator(_listed, json_schema_input_type=tuple[Control, ...] | Control),
+]
+Analyses = Annotated[
+    tuple[Analysis, ...], BeforeValidator(_listed, json_schema_input_type=tuple[Analysis, ...] | Analysis)
+]
+
+
+def _without_what_presets_give(schema: dict[str, Any]) -> None:
+    """A preset may give what is needed."""
+    schema["anyOf"] = [{"required": ["preset"]}, {"required": schema.pop("required")}]
 
 
 class StudyConfig(_Part):
@@ -127,22 +153,42 @@ class StudyConfig(_Part):
     of the environment.
     """
 
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, json_schema_extra=_without_what_presets_give
+    )
+
     preset: str | None = None
+    """Gives values for what is left out: quick, feather2023-vision, feather2023-audio."""
     models: Models
+    """Generating models, as for `metamers make`."""
     stages: Stages = ("all",)
+    """Names, patterns, `all`, or A+B for two at once; `metamers stages MODEL` lists them."""
     objective: Literal["activation", "spatial_mean", "gram"] = "activation"
+    """What of a stage is matched: its activations, their spatial means, or their Gram matrix."""
     stimuli: Stimuli
+    """The references: a folder, archive, file or `bundled:` set."""
     null_stimuli: Stimuli | None = None
+    """Unrelated stimuli for the null distributions, 50 or more; without them, the stimuli if they are 200 or more."""
     null_pairs: Count = 1_000_000
+    """Of different null stimuli, at most."""
     recipes: Recipes = (RecipeConfig(name="fast"),)
+    """How metamers are searched for: fast, adam, feather2023, ..."""
     seeds: Seeds = (0,)
+    """Of the searches' starts; each makes metamers of its own."""
     criterion: CriterionConfig = CriterionConfig()
+    """What makes a metamer."""
     observers: Observers = ()
-    controls: Annotated[tuple[Literal["start", "reference", "untrained"], ...], BeforeValidator(_listed)] = ()
-    analyses: Annotated[tuple[Analysis, ...], BeforeValidator(_listed)] = ()
+    """Other models that name the metamers."""
+    controls: Controls = ()
+    """What observers see besides: what searches start from, references as written, metamers of an untrained net."""
+    analyses: Analyses = ()
+    """Tables to write, as by `metamers analyze`."""
     report: bool = True
+    """Whether to write the page."""
     batch_size: Count = 16
+    """Stimuli that are searched for together."""
     device: str = "cpu"
+    """cpu, cuda, cuda:1, mps."""
 
     @model_validator(mode="before")
     @classmethod

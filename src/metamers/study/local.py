@@ -64,7 +64,7 @@ def run_local(
         for recipe in settings.recipes:
             require_units(recipe, representation)
     require_matchable(tasks)
-    notes = dict.fromkeys(note for task in tasks for note in (*task.model.notes, *_null_notes(task, settings)))
+    notes = dict.fromkeys(note for task in tasks for note in (*task.model.notes, *null_notes(task, settings)))
     cells = sum(len(task.stimuli) * len(task.representations) for task in tasks)
     cells *= len(settings.recipes) * len(settings.seeds)
     study, hashes = describe_study(tasks, settings, command), stimulus_hashes(tasks, settings)
@@ -114,13 +114,13 @@ def _batches_per_stage(task: ModelTask, settings: Settings) -> int:
     return len(settings.recipes) * len(settings.seeds) * -(-len(task.stimuli) // settings.batch_size)
 
 
-def _null_notes(task: ModelTask, settings: Settings) -> tuple[str, ...]:
+def null_notes(task: ModelTask, settings: Settings) -> tuple[str, ...]:
     """What to say where there are too few stimuli for a null distribution."""
     given = settings.null_stimuli
     if settings.null_of(task.stimuli) is not None:
         return ()
-    need = f"--null-stimuli with {MIN_GIVEN} different ones, or {MIN_OWN} stimuli"
+    need = f"null stimuli ({MIN_GIVEN} different ones), or {MIN_OWN} stimuli"
     if given is not None:
-        need = f"{MIN_GIVEN} different --null-stimuli"
+        need = f"{MIN_GIVEN} different null stimuli"
     n = len(different(task.stimuli if given is None else given))
     return (f"metamers are made but not judged (verdict 'no null'): that takes {need}; given: {n}",)
