@@ -102,7 +102,8 @@ def test_a_plan_costs_nothing(cli, study):
 
 def test_a_plan_says_that_nothing_would_be_judged(cli, study):
     said = cli("run", study, "--plan", "--set", "null_stimuli=null", "recipes={name: fast, set: {early_stop: false}}")
-    assert "note: metamers are made but not judged (verdict 'no null'): that takes null stimuli (50" in said.err
+    assert "note: metamers are made but not judged (verdict 'no null'): that takes --null-stimuli with 50" in said.err
+    assert "of a study's file is null_stimuli" in said.err
     assert said.code == 0 and "stop early" not in said.out
     assert "stop early" in cli("run", study, "--plan").out
     Path("study.yaml").write_text(Path("study.yaml").read_text().replace("null.npz", "other.npz"))

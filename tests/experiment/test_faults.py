@@ -98,7 +98,7 @@ class Person:
 
     def answer(self, trial):
         right = self.labels[self.cookie.partition("=")[2].partition(".")[0]][trial["trial"]]
-        response = right if self.rng.random() < 0.8 else self.rng.choice(LABELS)
+        response = right if self.rng.random() < 0.7 else self.rng.choice(LABELS)
         self.note("answered", trial=trial["trial"], answer={"response": response, "rt_ms": 400.0})
 
     async def begin(self):

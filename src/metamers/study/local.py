@@ -119,8 +119,11 @@ def null_notes(task: ModelTask, settings: Settings) -> tuple[str, ...]:
     given = settings.null_stimuli
     if settings.null_of(task.stimuli) is not None:
         return ()
-    need = f"null stimuli ({MIN_GIVEN} different ones), or {MIN_OWN} stimuli"
+    need = f"--null-stimuli with {MIN_GIVEN} different ones, or {MIN_OWN} stimuli"
     if given is not None:
-        need = f"{MIN_GIVEN} different null stimuli"
+        need = f"{MIN_GIVEN} different --null-stimuli"
     n = len(different(task.stimuli if given is None else given))
-    return (f"metamers are made but not judged (verdict 'no null'): that takes {need}; given: {n}",)
+    return (
+        f"metamers are made but not judged (verdict 'no null'): that takes {need}; given: {n} (the key "
+        "of a study's file is null_stimuli)",
+    )
