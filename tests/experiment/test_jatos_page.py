@@ -9,7 +9,7 @@ import pytest
 import yaml
 from tests.experiment import test_page
 from tests.experiment.jatos_server import START, on_jatos
-from tests.experiment.test_page import WATCH, Participant, require_accessible, shot
+from tests.experiment.test_page import Participant, require_accessible, shot, watched
 
 from metamers.experiment.jatos import read_key, write_archive
 from metamers.experiment.jatos_results import score
@@ -35,20 +35,9 @@ def study(experiment, tmp_path):
 
 @contextmanager
 def on_its_page(chromium, url, result, script=""):
-    """A page at the study, of a run that JATOS numbers so; it must ask nothing of other origins."""
-    context = chromium.new_context(locale="en-US", viewport={"width": 1000, "height": 800})
-    context.add_init_script(WATCH + script)
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    asked, errors = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{url}{START}start?srid={result}")
-    yield page
-    assert not errors
-    assert not [one for one in asked if not one.startswith((f"{url}{START}", "blob:"))]
-    assert page.evaluate("complaints") == []
-    context.close()
+    """A page at the study, of a run that JATOS numbers so."""
+    with watched(chromium, f"{url}{START}", f"start?srid={result}", script) as page:
+        yield page
 
 
 def answer(participant, rows, block=None):
