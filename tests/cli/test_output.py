@@ -28,3 +28,12 @@ def test_what_is_no_finite_number_is_null(capsys):
         ],
         **{"p": None, "pair": [1.5, None]},
     }
+
+
+def test_an_iterator_is_a_list(capsys):
+    items = ({"i": i, "share": float("nan")} for i in range(2))
+    give_json({"rows": items, "none": iter(()), "inner": {"rows": iter("ab")}})
+    rows = [{"i": 0, "share": None}, {"i": 1, "share": None}]
+    assert json.loads(capsys.readouterr().out) == {"rows": rows, "none": [], "inner": {"rows": ["a", "b"]}}
+    give_json({})
+    assert capsys.readouterr().out == "{}\n"

@@ -20,19 +20,21 @@ def test_null_has_a_panel_per_stage_and_measure_with_its_maximum(results: Result
     model, stages = "picto-resnet", results.stages["picto-resnet"]
     nulls = {stage: results.nulls[model, stage] for stage in stages}
     with styled("test"):
-        axes = figures.null_figure(nulls, {stage: results.of(model, stage) for stage in stages}).axes
+        axes = figures.null_figure(nulls, {stage: results.cells.of(model=model, stage=stage) for stage in stages}).axes
     assert len(axes) == 15
     dashed = [line for line in axes[2].get_lines() if line.get_color() == INK]
     assert np.asarray(dashed[0].get_xdata())[0] == 3.42
     ticks = np.asarray(axes[2].get_lines()[1].get_xdata(), dtype=float)
-    values = [cell.snr_db for cell in results.of(model, stages[0]) if cell.snr_db is not None]
+    values = [cell.snr_db for cell in results.cells.of(model=model, stage=stages[0]) if cell.snr_db is not None]
     assert set(ticks) <= set(values) and ticks.min() == min(values)
     assert len(set(ticks)) >= len(values) - 2  # but for those that would cover one another
 
 
 def test_null_without_a_null_shows_the_metamers_alone(results: Results) -> None:
     with styled("test"):
-        axes = figures.null_figure({"conv1": None}, {"conv1": results.of("picto-resnet", "conv1")}).axes
+        axes = figures.null_figure(
+            {"conv1": None}, {"conv1": results.cells.of(model="picto-resnet", stage="conv1")}
+        ).axes
     assert len(axes[0].get_lines()) == 1 and not axes[0].patches
 
 

@@ -1,6 +1,6 @@
 """How often observers give a metamer the label of its reference, stage by stage."""
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -40,7 +40,7 @@ def recognition_by_stage(
 
     Raises MetamersError when a needed column is missing.
     """
-    counts = count_responses([responses], exclude)
+    counts = count_responses([responses], set(exclude))
     return recognition_of_counts(
         counts, chance_level(responses) if chance is None else chance, stages=stages, confidence=confidence
     )
@@ -65,13 +65,13 @@ def recognition_of_counts(
     return in_order(table, stages or {})
 
 
-def count_responses(parts: Iterable[pd.DataFrame], exclude: Collection[str] = ()) -> pd.DataFrame:
+def count_responses(parts: Iterable[pd.DataFrame], exclude: Container[str] = ()) -> pd.DataFrame:
     """How many responses there are in a table that comes in parts, per model, stage, observer and label: `model, stage,
     observer, observer_kind, label, n, n_correct, n_unscored, n_excluded`, as in `recognition_by_stage`.
 
     Raises MetamersError when a needed column is missing.
     """
-    counts = [_counts(part, set(exclude)) for part in parts]
+    counts = [_counts(part, exclude) for part in parts]
     return pd.concat(counts).groupby([*GROUPS, "label"], sort=False, as_index=False).sum()
 
 
@@ -89,12 +89,12 @@ def chance_level(responses: pd.DataFrame) -> float:
     return 1 / len(labels) if labels else float("nan")
 
 
-def _counts(responses: pd.DataFrame, exclude: set[str]) -> pd.DataFrame:
+def _counts(responses: pd.DataFrame, exclude: Container[str]) -> pd.DataFrame:
     missing = [name for name in _NEEDED if name not in responses]
     if missing:
         raise MetamersError(f"responses lack the column {missing[0]!r}; needed are {', '.join(_NEEDED)}")
     correct = responses["correct"].astype("boolean")
-    out = responses["cell"].isin(exclude).to_numpy(dtype=bool)
+    out = np.fromiter((cell in exclude for cell in responses["cell"]), bool, len(responses))
     scored = correct.notna().to_numpy(dtype=bool)
     kind = responses["observer_kind"] if "observer_kind" in responses else pd.Series("", index=responses.index)
     rows = pd.DataFrame(

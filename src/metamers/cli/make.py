@@ -25,6 +25,8 @@ from metamers.cli.output import give_json, progress, say, say_note
 from metamers.errors import MetamersError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from metamers.store import Store
 
 Several = Parameter(consume_multiple=True, negative="")
@@ -145,28 +147,33 @@ def finish(store: "Store", *, report: bool, strict: bool, json: bool, event: str
 
 
 def summarized(store: "Store", *, report: bool) -> dict[str, Any]:
-    """What came out of a run, after its page is written; its notes are said."""
+    """What came out of a run, after its page is written; its notes are said. `failures` come once, one at a time."""
     from metamers.report import write_report
 
     page = write_report(store.folder) if report else None
-    verdicts, passed, failures, notes = Counter[str](), Counter[tuple[str, str]](), list[dict[str, Any]](), []
+    verdicts, passed, notes = Counter[str](), Counter[tuple[str, str]](), list[str]()
     for batch in store.batches():
         notes += [note for note in batch["notes"] if note not in notes]
         for cell in batch["cells"]:
             verdicts[cell["verdict"]] += 1
             passed[cell["model"], cell["stage"]] += cell["verdict"] == "passed"
-            if cell["verdict"] in ("failed", "error"):
-                failures.append({key: cell[key] for key in ("cell", "verdict", "reason")})
     for note in notes:
         say_note(note)
     return {
         **{"run": str(store.folder), "cells": verdicts.total()},
         **{verdict.replace(" ", "_"): verdicts[verdict] for verdict in ("passed", "failed", "no null", "error")},
         "stages": [{"model": model, "stage": stage, "passed": n} for (model, stage), n in passed.items()],
-        "failures": failures,
+        "failures": _failures(store),
         **{"notes": notes, "matches": str(store.folder / "tables" / "matches.csv")},
         "report": None if page is None else str(page),
     }
+
+
+def _failures(store: "Store") -> "Iterator[dict[str, Any]]":
+    cells = (cell for batch in store.batches() for cell in batch["cells"])
+    return (
+        {key: c[key] for key in ("cell", "verdict", "reason")} for c in cells if c["verdict"] in ("failed", "error")
+    )
 
 
 def exit_code(summary: dict[str, Any], strict: bool) -> int:
@@ -176,13 +183,14 @@ def exit_code(summary: dict[str, Any], strict: bool) -> int:
 
 def say_summary(summary: dict[str, Any]) -> None:
     """A summary in lines for people."""
-    errors: dict[str, list[str]] = {}
+    first, errors = dict[str, str](), Counter[str]()
     for failure in summary["failures"]:
         if failure["verdict"] == "error":
-            errors.setdefault(failure["reason"], []).append(failure["cell"])
-    for reason, cells in errors.items():
-        more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
-        say(f"could not be made: {cells[0]}{more}: {reason}")
+            first.setdefault(failure["reason"], failure["cell"])
+            errors[failure["reason"]] += 1
+    for reason, n in errors.items():
+        more = f" and {n - 1} more" if n > 1 else ""
+        say(f"could not be made: {first[reason]}{more}: {reason}")
     counts = [f"{summary['passed']} of {summary['cells']} metamers passed"]
     words = {"failed": "failed", "no_null": "could not be judged (no null)", "error": "could not be made"}
     counts += [f"{summary[verdict]} {word}" for verdict, word in words.items() if summary[verdict]]

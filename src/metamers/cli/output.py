@@ -50,8 +50,10 @@ def say_note(text: str) -> None:
 
 def give_json(value: dict[str, Any]) -> None:
     """One JSON object on one line on stdout, in ASCII, which every terminal and pipe can take; what is no finite number
-    is null."""
-    print(json.dumps(_plain(value), allow_nan=False), file=_results, flush=True)
+    is null. An iterator among its values is a list, of which one item at a time is in memory."""
+    for part in _parts(value):
+        print(part, end="", file=_results)
+    print(file=_results, flush=True)
 
 
 def plain_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
@@ -60,10 +62,28 @@ def plain_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 
+def _parts(value: dict[str, Any]) -> Iterator[str]:
+    yield "{"
+    for i, (key, item) in enumerate(value.items()):
+        yield f"{', ' * bool(i)}{_text(key)}: "
+        if isinstance(item, Iterator):
+            yield "["
+            for j, each in enumerate(item):
+                yield f"{', ' * bool(j)}{_text(each)}"
+            yield "]"
+        else:
+            yield _text(item)
+    yield "}"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(_plain(value), allow_nan=False)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | Iterator):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and not isfinite(value) else value
 
@@ -99,7 +119,8 @@ def _lines() -> Update:
         nonlocal last
         stop_if_interrupted()
         now = time.monotonic()
-        seen.append((now, done))
+        if not seen or now - seen[-1][0] >= 1:
+            seen.append((now, done))
         while now - seen[0][0] > _SPEED_OVER:
             seen.popleft()
         if now - last >= _LINE_EVERY:

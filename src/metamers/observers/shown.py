@@ -1,12 +1,12 @@
 """What observers are shown: the written metamers of a run, their references, and controls."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 from metamers.errors import MetamersError, nearest
 from metamers.stimuli.playing import as_played
 from metamers.stimuli.written import encode, written_set
-from metamers.store import Cell, Record, Store, sha256, write_whole
+from metamers.store import Cell, Lookup, Record, Store, sha256, sorted_on_disk, write_whole
 from metamers.store.current import (
     NATURAL,
     START,
@@ -48,7 +48,7 @@ def shown(store: Store, controls: Collection[str] = ()) -> Iterator[Record]:
 
 def _all_shown(store: Store, controls: Collection[str]) -> Iterator[Record]:
     # In as many passes over the batches as there are kinds, so that none holds all cells.
-    references = _first_by(written_cells(store), lambda cell: cell["reference_file"])
+    references = _first_by(written_cells(store), lambda cell: (cell["reference_file"],))
     yield from _by_folder(map(_reference, references))
     if "start" in controls:
         recipes = {recipe["name"]: Recipe(**recipe) for recipe in store.study()["recipes"]}
@@ -59,18 +59,14 @@ def _all_shown(store: Store, controls: Collection[str]) -> Iterator[Record]:
             yield {**cell, "file": f"{UNTRAINED}/{cell['file']}", "control": "untrained"}
 
 
-def _by_folder(stimuli: Iterable[Record]) -> list[Record]:
-    return sorted(stimuli, key=lambda stimulus: str(PurePosixPath(stimulus["file"]).parent))
+def _by_folder(stimuli: Iterable[Record]) -> Iterator[Record]:
+    return sorted_on_disk(stimuli, lambda stimulus: str(PurePosixPath(stimulus["file"]).parent))
 
 
-def _first_by(cells: Iterable[Record], key: Callable[[Record], Hashable]) -> list[Record]:
-    """Of the cells with one key, the first; without its trace, which is long."""
-    fields = (*_FIELDS, "reference_file", "reference_sha256")
-    first: dict[Hashable, Record] = {}
-    for cell in cells:
-        if (found := key(cell)) not in first:
-            first[found] = {field: cell.get(field) for field in fields}
-    return list(first.values())
+def _first_by(cells: Iterable[Record], key: Callable[[Record], tuple[object, ...]]) -> Iterator[Record]:
+    """Of the cells with one key, the first."""
+    known = Lookup()
+    return (cell for cell in cells if known.add("\n".join(map(str, key(cell)))))
 
 
 def _reference(cell: Record) -> Record:

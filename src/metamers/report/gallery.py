@@ -1,12 +1,13 @@
 """The gallery: one row per reference, one column per stage of the generating model."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
+from metamers.report.cells import Cell, Cells
 from metamers.report.pictures import THUMBNAIL, Pictures, shown_size
-from metamers.report.results import Cell, Results
+from metamers.report.results import Results
 
 PHONE_THUMBNAIL = 72
 TALL = 20
@@ -20,16 +21,14 @@ def galleries(results: Results, pictures: Pictures) -> list[dict[str, Any]]:
     one at a time, as there may be many.
     """
     found, first = [], 0
-    for model, group in groupby(results.cells, key=lambda cell: cell.model):
-        cells = list(group)
-        found.append(_gallery(model, results.stages[model], cells, first, pictures))
+    for model, stages in results.stages.items():
+        cells = results.cells.of(model=model)
+        found.append(_gallery(model, stages, cells, first, pictures))
         first += len(cells)
     return found
 
 
-def _gallery(
-    model: str, stages: tuple[str, ...], cells: Sequence[Cell], first: int, pictures: Pictures
-) -> dict[str, Any]:
+def _gallery(model: str, stages: tuple[str, ...], cells: Cells, first: int, pictures: Pictures) -> dict[str, Any]:
     sizes, n_rows = Counter[tuple[int, int]](), 0
     for _, members in groupby(cells, key=_row_of):
         row = list(members)
@@ -49,8 +48,8 @@ def _gallery(
     }
 
 
-def _rows(stages: tuple[str, ...], cells: Sequence[Cell], first: int, pictures: Pictures) -> Iterator[dict[str, Any]]:
-    several = len({(c.recipe, c.seed) for c in cells}) > 1
+def _rows(stages: tuple[str, ...], cells: Cells, first: int, pictures: Pictures) -> Iterator[dict[str, Any]]:
+    several = len(cells.count("recipe", "seed")) > 1
     for (reference, recipe, seed), group in groupby(enumerate(cells, first), key=lambda pair: _row_of(pair[1])):
         members = list(group)
         index, cell = members[0]

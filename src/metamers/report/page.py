@@ -7,14 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from metamers.report import figures
+from metamers.report.cells import MEASURES, VERDICTS, Cell
 from metamers.report.drawing import draw
 from metamers.report.gallery import galleries, style
 from metamers.report.pictures import Pictures, check_standalone
 from metamers.report.recognition import percent, recognition
-from metamers.report.results import MEASURES, VERDICTS, Cell, Results, read_results
+from metamers.report.results import Results, read_results
 from metamers.report.summaries import (
     duration,
     failures,
@@ -72,7 +75,7 @@ def _render(results: Results, standalone: bool) -> Iterator[str]:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         standalone=standalone,
         counts=verdicts(results.cells),
-        references=len({cell.reference for cell in results.cells}),
+        references=len(results.cells.count("reference")),
         stage_rows=stage_rows(results),
         galleries=shown,
         missing=pictures.missing,
@@ -89,8 +92,8 @@ def _render(results: Results, standalone: bool) -> Iterator[str]:
         table=VerdictTable(results.cells),
         has_csv=(results.store.folder / "tables" / "matches.csv").is_file(),
         provenance=provenance(results),
-        seconds=duration(sum(batch.get("seconds") or 0 for batch in results.batches)),
-        median_steps=_middle([cell.n_steps for cell in results.cells if cell.n_steps]),
+        seconds=duration(results.batches.seconds),
+        median_steps=_middle(np.fromiter((cell.n_steps for cell in results.cells if cell.n_steps), int)),
     )
 
 
@@ -114,14 +117,14 @@ def _is_above(cell: Cell, measure: str) -> bool:
 
 
 def _nulls(results: Results) -> dict[str, Any]:
-    judged = [c for c in results.cells if c.null_snr_db is not None]
-    above = [c for c in judged if all(_is_above(c, measure) for measure in MEASURES)]
+    judged = sum(c.null_snr_db is not None for c in results.cells)
+    above = sum(all(_is_above(c, measure) for measure in MEASURES) for c in results.cells)
     models = []
     for model, stages in results.stages.items():
         if not any((model, stage) in results.nulls for stage in stages):
             continue
         of_stage = {stage: results.nulls.get((model, stage)) for stage in stages}
-        cells = {stage: results.of(model, stage) for stage in stages}
+        cells = {stage: results.cells.of(model=model, stage=stage) for stage in stages}
         models.append(
             {
                 "model": model,
@@ -134,19 +137,20 @@ def _nulls(results: Results) -> dict[str, Any]:
                 ),
             }
         )
-    return {"models": models, "judged": len(judged), "above": len(above)}
+    return {"models": models, "judged": judged, "above": above}
 
 
 def _traces(results: Results) -> list[dict[str, Any]]:
     models = []
-    drawn = {(m, s): traced(results.of(m, s)) for m, stages in results.stages.items() for s in stages}
+    of = results.cells.of
+    drawn = {(m, s): traced(of(model=m, stage=s)) for m, stages in results.stages.items() for s in stages}
     traces = read_traces(results.store, [cell for cells in drawn.values() for cell in cells])
     for model, stages in results.stages.items():
-        cells = {stage: results.of(model, stage) for stage in stages}
+        cells = {stage: of(model=model, stage=stage) for stage in stages}
         lines = {stage: [traces[c.cell] for c in drawn[model, stage] if c.cell in traces] for stage in stages}
         if not any(lines.values()):
             continue
-        maxima = {stage: {c.null_snr_db for c in of if c.null_snr_db is not None} for stage, of in cells.items()}
+        maxima = {s: {db for (db,) in cells[s].count("null_snr_db") if db is not None} for s in stages}
         models.append(
             {
                 "model": model,
@@ -172,8 +176,8 @@ def css_class(verdict: str) -> str:
     return verdict.replace(" ", "-") if verdict in VERDICTS else "error"
 
 
-def _middle(values: list[int]) -> int | None:
-    return sorted(values)[len(values) // 2] if values else None
+def _middle(values: NDArray[np.int64]) -> int | None:
+    return int(np.sort(values)[len(values) // 2]) if len(values) else None
 
 
 def _number(value: float | None, digits: int = 3) -> str:

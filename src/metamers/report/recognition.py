@@ -22,11 +22,12 @@ from metamers.analysis import (
 from metamers.analysis.relation import sorter_of
 from metamers.errors import MetamersError
 from metamers.report import observer_figures
+from metamers.report.cells import natural_key
 from metamers.report.comparison import comparison
 from metamers.report.dissociation import dissociation
 from metamers.report.drawing import draw
 from metamers.report.relation import relation_figure
-from metamers.report.results import NATURAL, Results, natural_key
+from metamers.report.results import NATURAL, Results
 from metamers.store import SIMULATED, slug
 from metamers.store import chances as recorded_chances
 
@@ -41,7 +42,7 @@ MAX_LABELS = 40
 
 def recognition(results: Results) -> dict[str, Any]:
     """Everything that the page says of responses. Cells that failed are left out."""
-    kept = results.responses[~results.responses["cell"].isin(results.failed)]
+    kept = results.without_failed(results.responses)
     table = recognition_by_stage(kept, float("nan"), stages=results.stages)
     chances = _chances(results)
     table["chance"] = table["observer"].map(chances)

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from statistics import median
 from typing import Any
 
-from metamers.report.results import MEASURES, VERDICTS, Cell, Results
+import numpy as np
+
+from metamers.report.cells import MEASURES, VERDICTS, Cell, Cells
+from metamers.report.results import Results
 from metamers.store.progress import without_numbers
 
 MAX_FAILURE_ROWS = 100
@@ -14,10 +16,10 @@ MAX_NAMED = 5
 """References named in a row of failures."""
 
 
-def verdicts(cells: Iterable[Cell]) -> dict[str, int]:
+def verdicts(cells: Cells) -> dict[str, int]:
     """How many cells have each verdict, zeros included."""
-    counts = Counter(cell.verdict for cell in cells)
-    return {verdict: counts[verdict] for verdict in (*VERDICTS, *sorted(set(counts) - set(VERDICTS)))}
+    counts = {verdict: n for (verdict,), n in cells.count("verdict").items()}
+    return {verdict: counts.get(verdict, 0) for verdict in (*VERDICTS, *sorted(set(counts) - set(VERDICTS)))}
 
 
 def stage_rows(results: Results) -> list[dict[str, Any]]:
@@ -25,10 +27,12 @@ def stage_rows(results: Results) -> list[dict[str, Any]]:
     rows = []
     for model, stages in results.stages.items():
         for stage in stages:
-            cells = results.of(model, stage)
+            cells = results.cells.of(model=model, stage=stage)
             row = {"model": model, "stage": stage, "n": len(cells), "verdicts": verdicts(cells)}
-            made = [cell for cell in cells if cell.verdict != "error"]
-            medians = {"snr_db": _median(c.snr_db for c in made), "n_steps": _median(c.n_steps for c in made)}
+            medians = {
+                name: _median(getattr(cell, name) for cell in cells if cell.verdict != "error")
+                for name in ("snr_db", "n_steps")
+            }
             rows.append(row | medians)
     return rows
 
@@ -39,8 +43,8 @@ def null_rows(results: Results) -> list[dict[str, Any]]:
     for model, stages in results.stages.items():
         for stage in stages:
             null = results.nulls.get((model, stage))
-            cells = results.of(model, stage)
-            values = {m: [value for c in cells if (value := c.measure(m)) is not None] for m in MEASURES}
+            cells = results.cells.of(model=model, stage=stage)
+            values = {m: (value for c in cells if (value := c.measure(m)) is not None) for m in MEASURES}
             least = {m: min(values[m], default=None) for m in MEASURES}
             maxima = {m: null["measures"][m]["max"] if null else None for m in MEASURES}
             rows.append({"model": model, "stage": stage, "null": null, "max": maxima, "least": least})
@@ -50,15 +54,17 @@ def null_rows(results: Results) -> list[dict[str, Any]]:
 def failures(cells: Iterable[Cell]) -> tuple[list[dict[str, Any]], int]:
     """The cells that failed or met an error, by model, stage, verdict and reason (without its numbers); and how many
     are not shown."""
-    groups: dict[tuple[str, ...], list[str]] = {}
+    groups, named = Counter[tuple[str, ...]](), dict[tuple[str, ...], list[str]]()
     for cell in cells:
         if cell.verdict not in ("passed", "no null"):
             key = cell.model, cell.stage, cell.verdict, without_numbers(cell.reason or "no reason stored")
-            groups.setdefault(key, []).append(cell.reference)
+            groups[key] += 1
+            if groups[key] <= MAX_NAMED:
+                named.setdefault(key, []).append(cell.reference)
     rows: list[dict[str, Any]] = [
         dict(zip(("model", "stage", "verdict", "reason"), key, strict=True))
-        | {"n": len(names), "named": names[:MAX_NAMED], "more": max(0, len(names) - MAX_NAMED)}
-        for key, names in groups.items()
+        | {"n": n, "named": named[key], "more": n - len(named[key])}
+        for key, n in groups.items()
     ]
     return rows[:MAX_FAILURE_ROWS], sum(row["n"] for row in rows[MAX_FAILURE_ROWS:])
 
@@ -78,12 +84,11 @@ def provenance(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
         (f"Recipe {recipe.get('name', '')}".strip(), flat(recipe)) for recipe in study.pop("recipes", None) or []
     ]
     groups += [(f"Observer {name}", pairs) for name, pairs in _observers(results).items()]
-    versions = [batch.get("versions") or {} for batch in results.batches]
+    versions = results.batches.versions
     names = _different(name for version in versions for name in version)
     machine = [(name, ", ".join(_different(version.get(name) for version in versions))) for name in names]
-    machine.append(("device", ", ".join(_different(batch.get("device") for batch in results.batches))))
-    seconds = sum(batch.get("seconds") or 0 for batch in results.batches)
-    machine.append(("computing time", f"{duration(seconds)} in {len(results.batches)} batches"))
+    machine.append(("device", ", ".join(results.batches.devices)))
+    machine.append(("computing time", f"{duration(results.batches.seconds)} in {results.batches.n} batches"))
     return [("Run", flat(study)), *groups, ("Machine", machine)]
 
 
@@ -139,5 +144,5 @@ def _different(values: Iterable[Any]) -> list[str]:
 
 
 def _median(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(median(known)) if known else None
+    known = np.fromiter((value for value in values if value is not None), float)
+    return float(np.median(known)) if len(known) else None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metamers.report.results import Cell
+from metamers.report.cells import Cell
 from metamers.store import Store
 
 MAX_TRACES = 24
@@ -25,11 +25,14 @@ class Trace:
 
 def traced(cells: Iterable[Cell]) -> list[Cell]:
     """The cells of a stage whose traces are drawn: all that have one, or `MAX_TRACES`."""
-    withs = [c for c in cells if c.last_snr_db is not None]
-    if len(withs) <= MAX_TRACES:
-        return withs
-    withs.sort(key=lambda c: c.last_snr_db or 0.0)
-    return [withs[i] for i in np.linspace(0, len(withs) - 1, MAX_TRACES).round().astype(int)]
+    reached = np.fromiter((c.last_snr_db for c in cells if c.last_snr_db is not None), float)
+    wanted = list(range(len(reached)))
+    if len(reached) > MAX_TRACES:
+        spread = np.linspace(0, len(reached) - 1, MAX_TRACES).round().astype(int)
+        wanted = reached.argsort(kind="stable")[spread].tolist()
+    withs = (c for c in cells if c.last_snr_db is not None)
+    found = {i: cell for i, cell in enumerate(withs) if i in wanted}
+    return [found[i] for i in wanted]
 
 
 def read_traces(store: Store, cells: Sequence[Cell]) -> dict[str, Trace]:

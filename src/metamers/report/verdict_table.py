@@ -1,18 +1,20 @@
 """The verdicts of all cells, as the page's script reads them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from math import isfinite
 from typing import Any
 
-from metamers.report.results import MEASURES, Cell
+from metamers.report.cells import MEASURES, Cell
+from metamers.store.progress import without_numbers
 
 _NAMED = ("model", "stage", "recipe", "reference", "label")
 
 
 class VerdictTable:
-    """Rows of indices and rounded numbers, and the names that the indices are of, which are known after the rows."""
+    """Rows of indices and rounded numbers, and the names that the indices are of, which are known after the rows. A
+    reason that holds numbers, so that no other cell is likely to have it, stands in the row itself."""
 
-    def __init__(self, cells: Sequence[Cell]) -> None:
+    def __init__(self, cells: Iterable[Cell]) -> None:
         self._cells = cells
         self._names: dict[str, dict[str, int]] = {}
 
@@ -27,7 +29,7 @@ class VerdictTable:
                 *(_rounded(cell.null(name), 5) for name in MEASURES),
                 cell.same_class,
                 self._index("verdict", cell.verdict),
-                self._index("reason", cell.reason),
+                self._reason(cell.reason),
                 cell.n_steps,
                 _rounded(cell.seconds, 1),
             ]
@@ -35,6 +37,9 @@ class VerdictTable:
     def names(self) -> dict[str, list[str]]:
         """The names of each kind, in the order of their indices."""
         return {kind: list(known) for kind, known in self._names.items()}
+
+    def _reason(self, reason: str | None) -> int | str | None:
+        return self._index("reason", reason) if reason is None or reason == without_numbers(reason) else reason
 
     def _index(self, kind: str, value: str | None) -> int | None:
         known = self._names.setdefault(kind, {})

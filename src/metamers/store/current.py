@@ -1,12 +1,12 @@
 """What a run shows now: the files that its study's tables are about."""
 
 from collections.abc import Callable, Iterator
-from hashlib import blake2b
 from pathlib import PurePosixPath
 
 from metamers.store.cell import Cell
 from metamers.store.files import sha256
 from metamers.store.identity import Record, stages_of
+from metamers.store.scratch import Lookup
 from metamers.store.store import Store
 
 _KEY = ("model", "stage", "recipe", "reference", "seed")
@@ -19,19 +19,17 @@ UNTRAINED = "controls/untrained"
 def shown_by(store: Store) -> Callable[[Record], bool]:
     """Whether a response is to a file that the run shows as it is now: a reference, a metamer, a start that is written,
     or a metamer of an untrained model."""
-    # Hashes of 8 bytes instead of names and hashes, as there may be very many. Of a cell the later file counts.
-    found = {_brief(name): _brief(digest) for name, digest in _files_shown(store)}
-    return lambda response: found.get(_brief(response["cell"])) == _brief(response["sha256"])
+    found = Lookup(_files_shown(store))
+    return lambda response: found.holds(response["cell"], response["sha256"])
 
 
 def _files_shown(store: Store) -> Iterator[tuple[str, str]]:
     """The files that a run shows: the cell under which responses name each, and its SHA-256."""
-    starts, begun = store.path(f"controls/{START}").is_dir(), set[bytes]()
+    starts, begun = store.path(f"controls/{START}").is_dir(), Lookup()
     for cell in written_cells(store):
         yield cell["cell"], cell["sha256"]
         yield natural_cell(cell["reference_file"]), cell["reference_sha256"]
-        if starts and (key := _brief(*map(str, start_key(cell)))) not in begun:
-            begun.add(key)
+        if starts and begun.add("\n".join(map(str, start_key(cell)))):
             path = store.path(start_file(cell))
             if path.is_file():
                 yield start_cell(cell), sha256(path.read_bytes())
@@ -40,10 +38,6 @@ def _files_shown(store: Store) -> Iterator[tuple[str, str]]:
         for cell in written_cells(Store(store.path(UNTRAINED))):
             if (cell["model"].removeprefix("untrained-"), cell["stage"]) in stages:
                 yield cell["cell"], cell["sha256"]
-
-
-def _brief(*parts: str) -> bytes:
-    return blake2b("\n".join(parts).encode(), digest_size=8).digest()
 
 
 def natural_cell(reference_file: str) -> str:

@@ -31,7 +31,7 @@ ROUNDING = 1e-6
 PERFECT_CORRELATION = 1 - ROUNDING
 """A correlation from here on counts as 1. None exceeds it: where even the null's maximum is 1, it is enough."""
 
-_ROWS = 2000
+_ROWS = 500
 """Of a table that are in memory at once while it is written."""
 
 _QUANTILES = (("q999", "0.999"), ("q99", "0.99"), ("q50", "0.5"))
@@ -115,7 +115,7 @@ def chances(store: Store) -> dict[str, float]:
 def _csv(rows: Iterable[Record], columns: tuple[str, ...]) -> Iterator[bytes]:
     """The parts of a CSV file, of at most `_ROWS` rows each."""
     yield (",".join(columns) + "\n").encode()
-    left = iter(rows)
+    left = ({column: row.get(column) for column in columns} for row in rows)  # without traces, which are long
     while part := list(islice(left, _ROWS)):
         table = _table(part, columns)
         text = table.to_csv(index=False, header=False, lineterminator="\n")

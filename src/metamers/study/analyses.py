@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from metamers.errors import MetamersError
-from metamers.store import Store, chances, table_parts, write_whole
+from metamers.store import Lookup, Store, chances, table_parts, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def write_recognition(store: Store) -> "pd.DataFrame":
     from metamers.analysis import balanced_accuracy_of_counts, count_responses, recognition_of_counts
 
     cells = (cell for batch in store.batches() for cell in batch["cells"])
-    failed = {cell["cell"] for cell in cells if cell["verdict"] in ("failed", "error")}
+    failed = Lookup((cell["cell"], "") for cell in cells if cell["verdict"] in ("failed", "error"))
     counts = count_responses(responses_in_parts(store), failed)
     stages = {entry["name"]: entry["stages"] for entry in store.study()["models"]}
     matrix = recognition_of_counts(counts, float("nan"), stages=stages)
@@ -83,7 +83,7 @@ def by_recipe(results: "Results") -> "list[tuple[str, Results]]":
             name,
             replace(
                 results,
-                cells=[cell for cell in results.cells if cell.recipe == name],
+                cells=results.cells.of(recipe=name),
                 responses=of(name, results.responses),
                 controls=of(name, results.controls),
             ),
@@ -100,7 +100,7 @@ def scored_responses(results: "Results", say: Say) -> "pd.DataFrame":
     table = results.responses
     if table.empty:
         raise MetamersError(f"{results.store.folder}: holds no responses; let observers see it: metamers recognize")
-    table = table[~table["cell"].isin(results.failed)]
+    table = results.without_failed(table)
     # A model sees a reference once for each input size of the generating models; once is enough.
     seen = ["cell", "stage", "observer", "participant"]
     table = table[~((table["stage"] == "natural") & (table["observer_kind"] == "model") & table.duplicated(seen))]
@@ -117,16 +117,15 @@ def _signals(results: "Results") -> "Iterator[pd.DataFrame]":
 
     from metamers.stimuli.written import read_signals
 
-    keys, failed = ["model", "stage", "recipe", "reference", "seed"], results.failed
-    made = [cell for cell in results.cells if cell.cell not in failed]
+    keys = ["model", "stage", "recipe", "reference", "seed"]
     for model, stages in results.stages.items():
         for stage in stages:
             rows = [
                 {key: getattr(cell, key) for key in keys}
                 | {"signal": read_signals([results.store.path(cell.file)])[0].numpy()}
                 | {"reference_signal": read_signals([results.store.path(cell.reference_file)])[0].numpy()}
-                for cell in made
-                if (cell.model, cell.stage) == (model, stage) and cell.file and cell.reference_file
+                for cell in results.cells.of(model=model, stage=stage)
+                if cell.verdict not in ("failed", "error") and cell.file and cell.reference_file
             ]
             yield pd.DataFrame(rows, columns=[*keys, "signal", "reference_signal"])
 

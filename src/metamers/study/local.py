@@ -25,9 +25,8 @@ def make_here(store: Store, tasks: Sequence[ModelTask], settings: Settings, watc
             watch.at(0, f"{what}: null")
             null = null_of(store, task, representation, settings, _within_null(watch, what))
             watch.finished(what)
-            batches = cut_batches(task, settings, null.key, representation)
-            for number, batch in enumerate(batches, 1):
-                part = f"{what}, batch {number} of {len(batches)}"
+            for number, batch in enumerate(cut_batches(task, settings, null.key, representation), 1):
+                part = f"{what}, batch {number} of {_batches_per_stage(task, settings)}"
                 record = None
                 if not store.batch_path(task.model.name, representation.name, batch.id).is_file():
                     watch.running(len(batch.rows))

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -104,7 +104,7 @@ class Settings:
         return chosen if model.has_decision else replace(chosen, same_decision=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Cells of one model, representation, recipe and seed, made together: the references at `rows` of the task's
     stimuli."""
@@ -119,9 +119,8 @@ class Batch:
 
 def cut_batches(
     task: ModelTask, settings: Settings, null_key: str | None, representation: Representation
-) -> list[Batch]:
+) -> Iterator[Batch]:
     """The batches of one model and representation. A batch's id changes with all that determines its results."""
-    batches = []
     for recipe, seed in itertools.product(settings.recipes, settings.seeds):
         for number, start in enumerate(range(0, len(task.stimuli), settings.batch_size)):
             rows = tuple(range(start, min(start + settings.batch_size, len(task.stimuli))))
@@ -132,8 +131,7 @@ def cut_batches(
             ]
             readable = f"{task.model.name}.{representation.name}.s{seed}.{number:04d}"
             identity = record_id([json.dumps(d, sort_keys=True) for d in determinants], readable)
-            batches.append(Batch(identity, task, representation, recipe, seed, rows))
-    return batches
+            yield Batch(identity, task, representation, recipe, seed, rows)
 
 
 def describe_study(tasks: Sequence[ModelTask], settings: Settings, command: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@
     [cell.seed, cell.pearson_r, cell.spearman_rho, cell.snr_db,
       cell.null_pearson_r, cell.null_spearman_rho, cell.null_snr_db, cell.same_class] = row.slice(5, 13);
     cell.verdict = data.names.verdict[row[13]];
-    cell.reason = row[14] === null ? null : data.names.reason[row[14]];
+    cell.reason = typeof row[14] === "number" ? data.names.reason[row[14]] : row[14];
     [cell.n_steps, cell.seconds] = row.slice(15);
     return cell;
   });
