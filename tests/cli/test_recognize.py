@@ -127,6 +127,23 @@ def test_what_is_replaced_or_dropped_is_said(cli, run):
     assert len(rows(run, "controls")) == 4
 
 
+def test_an_observer_whose_code_has_changed_is_asked_again(cli, run):
+    code = "import torch\nfrom torch import nn\n\n\ndef net():\n    torch.manual_seed(0)\n    return nn.Sequential("
+    code += "nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4)), 8\n"
+    Path("free.py").write_text(code)
+    ask = ("recognize", run, "--by", "free.py:net", "--no-report", "--json")
+    name = cli(*ask).json["observers"][0]["observer"]
+    Path("free.py").write_text(code + "\n# that is all\n")
+    assert cli(*ask).json["observers"][0] | {"new": 0} == cli(*ask).json["observers"][0]
+    Path("free.py").write_text(code.replace("nn.ReLU()", "nn.Tanh()"))
+    said = cli(*ask)
+    assert re.search(
+        rf"note: 8 answers of {name} with outputs for noise from \S+ to \S+ are replaced by those with outputs",
+        said.err,
+    )
+    assert said.json["observers"][0] | {"observer": name, "new": 8, "answered": 8} == said.json["observers"][0]
+
+
 def test_another_input_size_is_said(cli, run):
     Path("free.py").write_text(
         "import torch\nfrom torch import nn\n\n\ndef net():\n    torch.manual_seed(0)\n"

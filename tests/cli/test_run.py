@@ -297,14 +297,14 @@ def test_stimuli_that_changed_are_named_and_refused_unless_told(cli, study, imag
     assert kept.code == 0 and "20 cells are there already" in kept.err
 
 
-@pytest.mark.parametrize("version", [None, 2, 3, 99])
+@pytest.mark.parametrize("version", [None, 2, 3, 4, 99])
 def test_a_run_in_another_format_is_not_read(cli, study, version):
     assert cli("run", study, "--out", "run", *SMALL, "models=nets.py:net", "stages=1").code == 0
     held = yaml.safe_load(Path("run/study.yaml").read_text())
     Path("run/study.yaml").write_text(yaml.safe_dump({**held, "format": version}))
     for command in (("status", "run"), ("report", "run"), ("run", study, "--out", "run")):
         ended = cli(*command)
-        assert ended.code == 2 and f"in format {version}, not 4" in ended.err
+        assert ended.code == 2 and f"in format {version}, not 5" in ended.err
 
 
 def test_a_folder_with_nothing_but_the_lock_of_a_killed_run_is_free(cli, study):

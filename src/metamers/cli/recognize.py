@@ -128,6 +128,7 @@ def _say_outdated(store: "Store", observer: "ModelObserver", controls: Collectio
 _TOLD: dict[str, Callable[[Any], str]] = {
     "labels": "labels '{}'".format,
     "decision": "decision {}".format,
+    "fingerprint": lambda known: f"outputs for noise from {known[2]:g} to {known[3]:g}",
     "input_size": lambda size: f"input size {' x '.join(map(str, size))}",
 }
 """What of a difference in what was asked is said, and how."""

@@ -2,6 +2,7 @@
 
 from metamers.models.bundled import describe_bundled
 from metamers.models.cochleagram import Cochleagram
+from metamers.models.fingerprint import fingerprint
 from metamers.models.inputs import fit_to_model, fitted
 from metamers.models.mel import MFCC, MelSpectrogram
 from metamers.models.sources import SOURCES, known_rate, load_model, own_kind
@@ -16,6 +17,7 @@ __all__ = [
     "StageInfo",
     "StagedModel",
     "describe_bundled",
+    "fingerprint",
     "fit_to_model",
     "fitted",
     "known_rate",

@@ -8,17 +8,17 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from metamers.errors import MetamersError, nearest
 from metamers.labels import DECISIONS, LabelSpace, identity
 from metamers.matching.representation import in_batches
-from metamers.models import StagedModel, fit_to_model
+from metamers.models import StagedModel, fingerprint, fit_to_model
 from metamers.observers.shown import shown
 from metamers.stimuli import StimulusSet
 from metamers.stimuli.written import written_set
-from metamers.store import Record, Store, record_id, sha256
+from metamers.store import Record, Store, record_id
+from metamers.store.identity import agree
 
 Progress = Callable[[int, int], None]
 """Called with the number of stimuli that an observer has answered, and of all."""
@@ -30,14 +30,14 @@ BATCH = 64
 class ModelObserver:
     """A model that answers in a label space, under the name that it has in a run; `model_observer` makes one.
 
-    `fingerprint` is a hash of what the model makes of noise, as the same weights may lie in different networks.
+    `fingerprint` tells it from other networks of the same weights (`metamers.models.fingerprint`).
     """
 
     name: str
     model: StagedModel
     space: LabelSpace
     decision: str
-    fingerprint: str
+    fingerprint: list[float] | None
 
     def answer(self, stimuli: StimulusSet) -> list[str | None]:
         """A label for each stimulus, fitted to the model's input; None where the model gives NaN."""
@@ -76,8 +76,8 @@ def model_observer(
         raise MetamersError(f"model {model.name!r} makes no decision: its output has shape {list(shape)} a stimulus")
     space = space or identity(model.classes, shape[0], model.name)
     space.require_outputs(shape[0], model.name)
-    fingerprint = _fingerprint(model)
-    return ModelObserver(_name(store, model, fingerprint, beside), model, space, decision, fingerprint)
+    known = fingerprint(model, (1, *model.input_shape))
+    return ModelObserver(_name(store, model, known, beside), model, space, decision, known)
 
 
 def require_scored(store: Store, observer: ModelObserver) -> None:
@@ -132,9 +132,8 @@ def outdated(store: Store, observer: ModelObserver) -> Iterator[tuple[Record, di
 
     `recognize` replaces them or, where their stimuli are not among those shown, drops them.
     """
-    now = _asked(observer)
     for record in store.responses():
-        found = {key: (record.get(key), now[key]) for key in now if record.get(key) != now[key]}
+        found = _differing(record, observer)
         if found and record.get("observer") == observer.name:
             yield record, found
 
@@ -173,10 +172,19 @@ def _asked(observer: ModelObserver) -> Record:
     }
 
 
+def _differing(record: Record, observer: ModelObserver) -> dict[str, tuple[Any, Any]]:
+    """In what an observer was asked otherwise, or was another network: (then, now)."""
+    now = _asked(observer)
+    found = {key: (record.get(key), now[key]) for key in now if record.get(key) != now[key]}
+    if not found and not agree(record.get("fingerprint"), observer.fingerprint):  # of one input size
+        found["fingerprint"] = record["fingerprint"], observer.fingerprint
+    return found
+
+
 def _recognize_group(store: Store, observer: ModelObserver, stimuli: list[Record], id_: str) -> int:
     asked, old = _asked(observer), store.response_record(id_)
     known: dict[tuple[str, str], Record] = {}
-    if old is not None and {key: old.get(key) for key in asked} == asked:
+    if old is not None and not _differing(old, observer):
         known = {(row["cell"], row["sha256"]): row for row in old["responses"]}
     new = [stimulus for stimulus in stimuli if (stimulus["cell"], stimulus["sha256"]) not in known]
     if not new:
@@ -207,21 +215,13 @@ def _stimulus_set(store: Store, stimuli: list[Record]) -> StimulusSet:
     return written_set(str(store.folder), files, [store.path(file) for file in files])
 
 
-def _name(store: Store, model: StagedModel, fingerprint: str, beside: Iterable[ModelObserver]) -> str:
+def _name(store: Store, model: StagedModel, known_by: list[float] | None, beside: Iterable[ModelObserver]) -> str:
     digest = model.weights_hash()
     known = [(r["observer"], r["weights_hash"], r["fingerprint"]) for r in store.responses() if "weights_hash" in r]
     known += [(other.name, other.model.weights_hash(), other.fingerprint) for other in beside]
-    for name, *same in known:
-        if same == [digest, fingerprint]:
+    for name, weights, computed in known:
+        if weights == digest and agree(computed, known_by):
             return str(name)
     names = {entry["name"]: entry["weights_hash"] for entry in store.study().get("models") or []}
     names |= {name: weights for name, weights, _ in known}
     return model.name if names.get(model.name, digest) == digest else f"{model.name}#{digest[:6]}"
-
-
-@torch.no_grad()
-def _fingerprint(model: StagedModel) -> str:
-    noise = torch.rand((4, *model.input_shape), generator=torch.Generator().manual_seed(0))
-    logits = model.logits(noise.to(model.device)).double().cpu()
-    rounded = (logits / logits.abs().max().clamp_min(1e-30)).numpy().round(3) + 0.0
-    return sha256(rounded.tobytes())[:12]

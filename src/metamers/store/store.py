@@ -25,7 +25,7 @@ from metamers.store.lock import LOCK, Tell, locked
 
 Record = dict[str, Any]
 
-FORMAT = 4
+FORMAT = 5
 """Of a run's folder; of another, nothing is read."""
 
 # What may differ between two calls that continue one study.

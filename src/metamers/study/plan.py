@@ -7,14 +7,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import torch
-
 from metamers.errors import MetamersError
 from metamers.matching import Criterion, Representation
-from metamers.models import StagedModel
+from metamers.models import StagedModel, fingerprint
 from metamers.stimuli import StimulusSet
 from metamers.store import record_id, sha256, slug
-from metamers.store.identity import Hashes, agree
+from metamers.store.identity import Hashes
 from metamers.synthesis import Recipe, choose_null_set, default_criterion
 
 NUMERICS = 1
@@ -48,15 +46,8 @@ class ModelTask:
 
     @cached_property
     def fingerprint(self) -> list[float] | None:
-        """Mean, standard deviation, least and most of the output for noise, by which a model is known that computes
-        otherwise with the same weights; None of one that is never the same twice, or that fails for noise."""
-        generator = torch.Generator().manual_seed(0)
-        try:
-            noise = torch.rand(self.stimuli.read([0]).shape, generator=generator).to(self.model.device)
-            first, second = (_summary(self.model.activations(noise, ["output"])["output"]) for _ in range(2))
-        except (MetamersError, RuntimeError):
-            return None
-        return first if agree(first, second) else None
+        """See `metamers.models.fingerprint`."""
+        return fingerprint(self.model, self.stimuli.read([0]).shape)
 
 
 @dataclass(frozen=True)
@@ -193,11 +184,6 @@ def stimulus_hashes(tasks: Sequence[ModelTask], settings: Settings) -> Hashes:
                 size = f"{stimuli.size} {stimuli.channels} {stimuli.sample_rate}"
                 found[name].setdefault(size, {id_: stimuli.hash(i) for i, id_ in enumerate(stimuli.ids)})
     return found
-
-
-def _summary(output: torch.Tensor) -> list[float]:
-    values = output.detach().double()
-    return [float(f"{value:.6g}") for value in (values.mean(), values.std(), values.min(), values.max())]
 
 
 def _n_classes(model: StagedModel) -> int | None:
