@@ -178,8 +178,8 @@ each, workers started before. Medians over rounds.{measured}
 
 A study of {plan["cells"]:,.0f} cells: `--plan` {plan["seconds"]:.1f} s beside its measurement, {plan["gb"]:.2f} GB;
 `status` of one of {status["cells"]:,.0f} cells, all done: {status["seconds"]:.1f} s, {status["gb"]:.2f} GB. Bar:
-10 s, 1 GB. Of runs of a toy net, pages included, {small["cells"]:,.0f} cells took {small["gb"]:.2f} GB at most and
-{large["cells"]:,.0f} cells {large["gb"]:.2f} GB, in {small["seconds"]:.0f} and {large["seconds"]:.0f} s.
+10 s, 1 GB. Of runs of a toy net, pages included, {small["cells"]:,.0f} cells took {small["gb"]:.3f} GB at most and
+{large["cells"]:,.0f} cells {large["gb"]:.3f} GB, in {small["seconds"]:.0f} and {large["seconds"]:.0f} s.
 
 `examples/studies/quick.yaml`, {kills["runs"]} times, its main process (`local`) or a worker (`dask`) killed in turn at
 a random moment and the study run again: {kills["killed_at_work"]} killed at work; tables that differ from the unbroken

@@ -100,6 +100,21 @@ def test_a_plan_costs_nothing(cli, study):
     assert not Path("run").exists()
 
 
+def test_a_plan_is_of_what_is_left(cli, study):
+    few = ("observers=[]", "models=nets.py:net", "stages=['0', '1']")
+    plan = ("run", study, "--plan", "--json", "--out", "run", "--set", *few)
+    before = cli(*plan).json
+    assert (before["cells"], before["done"]) == (32, 0) and not Path("run").exists()
+    assert cli("run", study, "--out", "run", "--set", *few, "stages='0'").code == 0
+    left = cli(*plan).json
+    assert (left["cells"], left["done"], left["disk_bytes"]) == (32, 16, before["disk_bytes"] / 2)
+    assert "32 cells (16 of them there already)" in cli("run", study, "--plan", "--out", "run", "--set", *few).out
+    assert cli(*plan, "recipes={name: fast, set: {steps: 3}}").json["done"] == 0
+    assert cli("run", study, "--out", "run", "--set", *few).code == 0
+    done = cli(*plan).json
+    assert (done["done"], done["seconds"], done["disk_bytes"]) == (32, 0, 0)
+
+
 def test_a_plan_says_that_nothing_would_be_judged(cli, study):
     said = cli("run", study, "--plan", "--set", "null_stimuli=null", "recipes={name: fast, set: {early_stop: false}}")
     assert "note: metamers are made but not judged (verdict 'no null'): that takes --null-stimuli with 50" in said.err

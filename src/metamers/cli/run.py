@@ -64,7 +64,7 @@ def run(
     out
         The folder of the run.
     plan
-        Say what the study will cost, and make nothing.
+        Say what the study will cost (with --out, what is left of it), and make nothing.
     runner
         local: this process. dask: workers on this machine, of a running scheduler, or as jobs of SLURM (extras: dask,
         slurm).
@@ -88,7 +88,7 @@ def run(
     if plan:
         if here != config:
             say_note("the time is measured on a CPU of this machine, not on the cluster's")
-        return _plan(resolve(here), json)
+        return _plan(resolve(here), out, json)
     if out is None:
         raise MetamersError("--out is missing; give the folder of the run, e.g. --out runs/mine")
     null = config.null_stimuli
@@ -144,17 +144,19 @@ def schema() -> int:
     return 0
 
 
-def _plan(study: "Study", json: bool) -> int:
-    from metamers.study.estimate import estimate
+def _plan(study: "Study", out: Path | None, json: bool) -> int:
+    from metamers.store import Store
+    from metamers.study.estimate import cells_there, estimate
     from metamers.study.local import null_notes
 
     for note in dict.fromkeys(note for task in study.tasks for note in null_notes(task, study.settings)):
         say_note(note)
+    there = None if out is None else cells_there(Store(out), study.tasks, study.settings)
     begun = time.perf_counter()
-    found = [estimate(task, study.settings) for task in study.tasks]
+    found = [estimate(task, study.settings, there) for task in study.tasks]
     totals: dict[str, Any] = {
         "measured_seconds": time.perf_counter() - begun,
-        **{"cells": sum(each.cells for each in found), "seconds": sum(each.seconds for each in found)},
+        **{key: sum(getattr(each, key) for each in found) for key in ("cells", "done", "seconds")},
         "memory_bytes": max(each.memory_bytes for each in found),
         "disk_bytes": sum(each.disk_bytes for each in found),
     }
@@ -176,4 +178,6 @@ def _line(name: str, cost: "dict[str, Any]") -> str:
 
     memory, disk = (cost[key] / 1e6 for key in ("memory_bytes", "disk_bytes"))
     cells, time_ = f"{cost['cells']:,} cells", duration(cost["seconds"])
+    if cost["done"]:
+        cells += f" ({cost['done']:,} of them there already)"
     return f"{name}: {cells}, {time_}, {memory:,.0f} MB of memory for a batch, {disk:,.0f} MB on disk"

@@ -1,13 +1,20 @@
 """What a study will cost, before anything is spent."""
 
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 import torch
 
 from metamers.models import StagedModel
-from metamers.study.plan import ModelTask, Settings
+from metamers.store import Store
+from metamers.store.identity import is_part
+from metamers.study.plan import ModelTask, Settings, describe_study
+
+Part = tuple[str, str, str]
+"""The cells of a model, stage and recipe."""
 
 TRIALS = 3
 RECORD_BYTES = 3_000
@@ -16,35 +23,56 @@ RECORD_BYTES = 3_000
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of one model: its cells; seconds at most (every search to its last step), without the null distributions;
-    bytes of memory for a batch's search, of files on the disk."""
+    """Of one model: its cells, and how many of them are there already; of the others, seconds at most (every search to
+    its last step), without the null distributions, and bytes of files on the disk; bytes of memory for a batch's
+    search."""
 
     model: str
     cells: int
+    done: int
     seconds: float
     memory_bytes: int
     disk_bytes: int
 
 
-def estimate(task: ModelTask, settings: Settings) -> Estimate:
-    """What one model's cells cost, measured on one stimulus at its deepest stage and scaled by the stages' costs."""
-    model = task.model
+def estimate(task: ModelTask, settings: Settings, there: Mapping[Part, int] | None = None) -> Estimate:
+    """What one model's cells cost, measured on one stimulus at its deepest stage and scaled by the stages' costs; but
+    for those that are `there` already."""
+    model, done = task.model, there or {}
     shares = {stage.name: stage.cost_share for stage in model.describe()}
-    costs = [max(shares[name] for name in representation.stages) for representation in task.representations]
-    deepest = max(task.representations, key=lambda r: max(shares[name] for name in r.stages))
+    costs = {r.name: max(shares[name] for name in r.stages) for r in task.representations}
+    deepest = max(task.representations, key=lambda r: costs[r.name])
     x = task.stimuli.read([0]).to(model.device)
     seconds, kept = _step(model, x, deepest.stages)
-    steps = sum(recipe.steps for recipe in settings.recipes)
     n = len(task.stimuli) * len(settings.seeds)
+    left = {
+        (r.name, recipe): n - done.get((model.name, r.name, recipe.name), 0)
+        for r in task.representations
+        for recipe in settings.recipes
+    }
+    steps = sum(cells * recipe.steps * costs[stage] for (stage, recipe), cells in left.items())
     weights = sum(p.numel() * p.element_size() for p in model.network.parameters())
     sound = task.stimuli.kind == "sound"
     return Estimate(
         model.name,
-        n * len(task.representations) * len(settings.recipes),
-        n * steps * seconds * sum(costs) / max(max(costs), 1e-9),
+        n * len(left),
+        n * len(left) - sum(left.values()),
+        steps * seconds / max(*costs.values(), 1e-9),
         weights + settings.batch_size * kept,
-        n * len(task.representations) * len(settings.recipes) * (RECORD_BYTES + x.numel() * (6 if sound else 1)),
+        sum(left.values()) * (RECORD_BYTES + x.numel() * (6 if sound else 1)),
     )
+
+
+def cells_there(store: Store, tasks: Sequence[ModelTask], settings: Settings) -> Counter[Part]:
+    """How many cells of a study a run holds. Raises MetamersError where it is in another format."""
+    found = Counter[Part]()
+    if (store.folder / "study.yaml").is_file():
+        store.study()
+        belongs = is_part(describe_study(tasks, settings, ""))
+        for batch in store.all_batches():
+            if belongs(batch):
+                found[batch["model"], batch["stage"], batch["recipe"]] += len(batch["cells"])
+    return found
 
 
 def _step(model: StagedModel, x: torch.Tensor, stages: tuple[str, ...]) -> tuple[float, int]:
