@@ -1,6 +1,7 @@
 """How often observers give a metamer the label of its reference, stage by stage."""
 
 from collections.abc import Collection, Container, Hashable, Iterable, Mapping, Sequence
+from functools import reduce
 from typing import TypeVar
 
 import numpy as np
@@ -71,8 +72,7 @@ def count_responses(parts: Iterable[pd.DataFrame], exclude: Container[str] = ())
 
     Raises MetamersError when a needed column is missing.
     """
-    counts = [_counts(part, exclude) for part in parts]
-    return pd.concat(counts).groupby([*GROUPS, "label"], sort=False, as_index=False).sum()
+    return reduce(lambda one, other: _summed(pd.concat([one, other])), (_counts(part, exclude) for part in parts))
 
 
 def chance_level(responses: pd.DataFrame) -> float:
@@ -110,6 +110,10 @@ def _counts(responses: pd.DataFrame, exclude: Container[str]) -> pd.DataFrame:
             "n_excluded": out.astype(int),
         }
     )
+    return _summed(rows)
+
+
+def _summed(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby([*GROUPS, "label"], sort=False, as_index=False).sum()
 
 
