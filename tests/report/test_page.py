@@ -17,7 +17,8 @@ import yaml
 from metamers.errors import MetamersError
 from metamers.report import pictures, write_report
 from metamers.report.results import read_results
-from metamers.report.summaries import stage_rows
+from metamers.report.summaries import null_rows, stage_rows
+from metamers.report.verdict_table import VerdictTable
 from metamers.store import Store
 
 MakeRun = Callable[..., Path]
@@ -124,6 +125,21 @@ def test_errors_do_not_count_in_the_median_steps(make_run: MakeRun) -> None:
     results = read_results(run)
     steps = {cell.verdict: cell.n_steps or 0 for cell in results.cells}
     assert stage_rows(results)[0]["n_steps"] == steps["passed"] > steps["error"]
+
+
+def test_the_least_values_are_those_of_the_stage_and_measure(run: Path) -> None:
+    results = read_results(run)
+    for row in null_rows(results):
+        cells = list(results.cells.of(model=row["model"], stage=row["stage"]))
+        for name, least in row["least"].items():
+            assert least == min(value for cell in cells if (value := cell.measure(name)) is not None)
+
+
+def test_a_reason_stands_once_but_for_one_with_decimals(run: Path) -> None:
+    table = VerdictTable(read_results(run).cells)
+    reasons = [row[14] for row in table.rows()]
+    assert table.names()["reason"] == ["activations are not finite (NaN)", "no null set"]
+    assert {0, 1, None, "snr_db 3.10 is not above the null's maximum 3.42"} == set(reasons)
 
 
 def test_recognition_states_both_ends_and_leaves_failures_out(demo: tuple[str, Page]) -> None:

@@ -74,7 +74,10 @@ def resample_weights(n: int, n_resamples: int, rng: np.random.Generator) -> NDAr
     """How often each of `n` is in each resample: [n_resamples, n]."""
     if n == 0:
         return np.zeros((n_resamples, 0))
-    return rng.multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(np.float64)
+    drawn = np.empty((n_resamples, n))
+    for some in np.array_split(drawn, -(-n_resamples // 50)):  # as whole numbers take as much memory again
+        some[:] = rng.multinomial(n, np.full(n, 1 / n), size=len(some))
+    return drawn
 
 
 def interval(draws: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float]:

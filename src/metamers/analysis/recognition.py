@@ -41,7 +41,7 @@ def recognition_by_stage(
 
     Raises MetamersError when a needed column is missing.
     """
-    counts = count_responses([responses], set(exclude))
+    counts = count_responses([responses], exclude)
     return recognition_of_counts(
         counts, chance_level(responses) if chance is None else chance, stages=stages, confidence=confidence
     )
@@ -72,6 +72,7 @@ def count_responses(parts: Iterable[pd.DataFrame], exclude: Container[str] = ())
 
     Raises MetamersError when a needed column is missing.
     """
+    exclude = set(exclude) if isinstance(exclude, Collection) else exclude
     return reduce(lambda one, other: _summed(pd.concat([one, other])), (_counts(part, exclude) for part in parts))
 
 

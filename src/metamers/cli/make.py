@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,8 +26,6 @@ from metamers.cli.output import give_json, progress, say, say_note
 from metamers.errors import MetamersError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from metamers.store import Store
 
 Several = Parameter(consume_multiple=True, negative="")
@@ -149,31 +148,31 @@ def finish(store: "Store", *, report: bool, strict: bool, json: bool, event: str
 def summarized(store: "Store", *, report: bool) -> dict[str, Any]:
     """What came out of a run, after its page is written; its notes are said. `failures` come once, one at a time."""
     from metamers.report import write_report
+    from metamers.store import sorted_on_disk
 
     page = write_report(store.folder) if report else None
     verdicts, passed, notes = Counter[str](), Counter[tuple[str, str]](), list[str]()
-    for batch in store.batches():
-        notes += [note for note in batch["notes"] if note not in notes]
-        for cell in batch["cells"]:
-            verdicts[cell["verdict"]] += 1
-            passed[cell["model"], cell["stage"]] += cell["verdict"] == "passed"
+
+    def failures() -> Iterator[dict[str, Any]]:
+        for batch in store.batches():
+            notes.extend(note for note in batch["notes"] if note not in notes)
+            for cell in batch["cells"]:
+                verdicts[cell["verdict"]] += 1
+                passed[cell["model"], cell["stage"]] += cell["verdict"] == "passed"
+                if cell["verdict"] in ("failed", "error"):
+                    yield {key: cell[key] for key in ("cell", "verdict", "reason")}
+
+    failed = sorted_on_disk(failures(), key=lambda failure: "")
     for note in notes:
         say_note(note)
     return {
         **{"run": str(store.folder), "cells": verdicts.total()},
         **{verdict.replace(" ", "_"): verdicts[verdict] for verdict in ("passed", "failed", "no null", "error")},
         "stages": [{"model": model, "stage": stage, "passed": n} for (model, stage), n in passed.items()],
-        "failures": _failures(store),
+        "failures": failed,
         **{"notes": notes, "matches": str(store.folder / "tables" / "matches.csv")},
         "report": None if page is None else str(page),
     }
-
-
-def _failures(store: "Store") -> "Iterator[dict[str, Any]]":
-    cells = (cell for batch in store.batches() for cell in batch["cells"])
-    return (
-        {key: c[key] for key in ("cell", "verdict", "reason")} for c in cells if c["verdict"] in ("failed", "error")
-    )
 
 
 def exit_code(summary: dict[str, Any], strict: bool) -> int:

@@ -1,13 +1,13 @@
 """The cells of a run in the order of the page, on the disk, as there may be very many."""
 
 import re
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Any
 
-from metamers.store import scratch
+from metamers.store import temporary_database
+from metamers.store.scratch import TemporaryDatabase
 
 VERDICTS = ("passed", "failed", "no null", "error")
 MEASURES = ("pearson_r", "spearman_rho", "snr_db")
@@ -58,11 +58,11 @@ class Cells:
     """Cells of a run by model, reference, recipe, seed and stage: all, or those that `of` chose. Each time that they
     are asked for they are read anew."""
 
-    def __init__(self, database: sqlite3.Connection, chosen: Mapping[str, str] | None = None) -> None:
+    def __init__(self, database: TemporaryDatabase, chosen: Mapping[str, str] | None = None) -> None:
         self._database, self._chosen = database, dict(chosen or {})
 
     def __iter__(self) -> Iterator[Cell]:
-        for found in self._select(_COLUMNS, "ORDER BY rowid"):
+        for found in self.values(*_NAMES):
             values = dict(zip(_NAMES, found, strict=True))
             if values["same_class"] is not None:
                 values["same_class"] = bool(values["same_class"])  # of which the disk makes numbers
@@ -75,6 +75,10 @@ class Cells:
         """Those of a `model`, `stage` or `recipe`."""
         return Cells(self._database, self._chosen | chosen)
 
+    def values(self, *names: str) -> Iterator[tuple[Any, ...]]:
+        """Some fields of each; `same_class` is a number."""
+        return self._select(", ".join(names), "ORDER BY rowid")
+
     def count(self, *names: str) -> dict[tuple[Any, ...], int]:
         """How many there are of each combination of fields, in the order of their first."""
         columns = ", ".join(names)
@@ -82,13 +86,17 @@ class Cells:
         return {tuple(key): n for n, *key in found}
 
     def verdict(self, cell: str) -> str | None:
-        """That of the cell of a name."""
-        found = self._database.execute("SELECT verdict FROM cells WHERE cell = ?", (cell,)).fetchone()
+        """That of the cell of a name, whichever were chosen."""
+        found = next(self._database.select("SELECT verdict FROM cells WHERE cell = ?", (cell,)), None)
         return None if found is None else str(found[0])
 
     def _select(self, columns: str, more: str = "") -> Iterator[tuple[Any, ...]]:
         where = "".join(f" AND {name} = ?" for name in self._chosen)
-        return self._database.execute(f"SELECT {columns} FROM cells WHERE TRUE{where} {more}", [*self._chosen.values()])
+        # The rows of a model lie in order, which its part of the index would undo.
+        table = "cells" if "stage" in self._chosen else "cells NOT INDEXED"
+        return self._database.select(
+            f"SELECT {columns} FROM {table} WHERE TRUE{where} {more}", [*self._chosen.values()]
+        )
 
 
 def collect(
@@ -98,11 +106,11 @@ def collect(
 
     `studied` gives the models in order, each with its stages in order; what it lacks comes behind, as it appears.
     """
-    database, marks = scratch(), ", ".join("?" * len(_NAMES))
+    database, marks = temporary_database(), ", ".join("?" * len(_NAMES))
     database.execute(f"CREATE TABLE found ({_COLUMNS}, PRIMARY KEY (cell))")
     database.executemany(f"INSERT OR REPLACE INTO found VALUES ({marks})", map(_values, records))
-    stages = _stages(studied, database.execute("SELECT model, stage FROM found GROUP BY 1, 2 ORDER BY MIN(rowid)"))
-    references = [name for (name,) in database.execute("SELECT DISTINCT reference FROM found")]
+    stages = _stages(studied, database.select("SELECT model, stage FROM found GROUP BY 1, 2 ORDER BY MIN(rowid)"))
+    references = [name for (name,) in database.select("SELECT DISTINCT reference FROM found")]
     references.sort(key=lambda name: (natural_key(name), name))  # "1" and "01" have one key
     places = {
         "place_of_model": {(model,): i for i, model in enumerate(stages)},
@@ -115,6 +123,8 @@ def collect(
         f"CREATE TABLE cells AS SELECT {_COLUMNS} FROM found ORDER BY place_of_model(model), "
         "place_of_reference(reference), recipe, seed, place_of_stage(model, stage)"
     )
+    for name in places:
+        database.create_function(name, -1, None)  # which would keep the places
     database.execute("DROP TABLE found")
     database.execute("CREATE INDEX of_stage ON cells (model, stage)")
     database.execute("CREATE INDEX of_name ON cells (cell)")

@@ -1,13 +1,13 @@
 """Two figures of a generating model: null distributions and convergence."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metamers.report.cells import MEASURES, Cell
+from metamers.report.cells import MEASURES, Cells
 from metamers.report.drawing import BLUE, GRID, INK, MUTED, ORANGE, figure_of, panels, printable
 from metamers.report.traces import Trace
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NAMES = {"pearson_r": "Pearson r", "spearman_rho": "Spearman rho", "snr_db": "SNR (dB, 10 log10 of norms)"}
 
 
-def null_figure(nulls: Mapping[str, dict[str, Any] | None], cells: Mapping[str, Iterable[Cell]]) -> "Figure":
+def null_figure(nulls: Mapping[str, dict[str, Any] | None], cells: Mapping[str, Cells]) -> "Figure":
     """Per stage and measure: the null distribution's histogram, its maximum, and the metamers' values as ticks.
 
     `nulls` and `cells` go by stage; a stage without a null shows the metamers alone.
@@ -56,7 +56,7 @@ def trace_figure(traces: Mapping[str, Sequence[Trace]], maxima: Mapping[str, Col
     return figure
 
 
-def _null_panel(axes: "Axes", null: dict[str, Any] | None, cells: Iterable[Cell], measure: str) -> None:
+def _null_panel(axes: "Axes", null: dict[str, Any] | None, cells: Cells, measure: str) -> None:
     if null:
         edges = np.asarray(null["histogram"]["edges"], dtype=float)
         if measure != "snr_db":  # bins around a single value, 1, go beyond what a correlation can be
@@ -67,8 +67,10 @@ def _null_panel(axes: "Axes", null: dict[str, Any] | None, cells: Iterable[Cell]
         axes.stairs(height, edges, fill=True, color=MUTED, alpha=0.45, linewidth=0)
         axes.plot([null["max"]] * 2, [0, 1], color=INK, linewidth=1, linestyle=(0, (3, 2)))
     for passed, low, color in ((True, 0.84, BLUE), (False, 0.68, ORANGE)):
-        values = (c.measure(measure) for c in cells if (c.verdict == "passed") == passed)
-        _ticks(axes, np.fromiter((np.nan if value is None else value for value in values), float), low, color)
+        values = (
+            x for verdict, x in cells.values("verdict", measure) if (verdict == "passed") == passed and x is not None
+        )
+        _ticks(axes, np.fromiter(values, float), low, color)
     axes.set(ylim=(0, 1), yticks=[])
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")

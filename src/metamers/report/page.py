@@ -65,7 +65,7 @@ def _render(results: Results, standalone: bool) -> Iterator[str]:
     script = template("report.js")
     pictures = Pictures(results.store, standalone=standalone)
     shown = galleries(results, pictures)
-    sounds = any((cell.file or "").endswith(".wav") for cell in results.cells)
+    sounds = any((file or "").endswith(".wav") for (file,) in results.cells.values("file"))
     failed, unlisted = failures(results.cells)
     return pages.get_template("report.html").generate(
         results=results,
@@ -93,7 +93,7 @@ def _render(results: Results, standalone: bool) -> Iterator[str]:
         has_csv=(results.store.folder / "tables" / "matches.csv").is_file(),
         provenance=provenance(results),
         seconds=duration(results.batches.seconds),
-        median_steps=_middle(np.fromiter((cell.n_steps for cell in results.cells if cell.n_steps), int)),
+        median_steps=_middle(np.fromiter((n for (n,) in results.cells.values("n_steps") if n), int)),
     )
 
 
@@ -117,7 +117,7 @@ def _is_above(cell: Cell, measure: str) -> bool:
 
 
 def _nulls(results: Results) -> dict[str, Any]:
-    judged = sum(c.null_snr_db is not None for c in results.cells)
+    judged = sum(maximum is not None for (maximum,) in results.cells.values("null_snr_db"))
     above = sum(all(_is_above(c, measure) for measure in MEASURES) for c in results.cells)
     models = []
     for model, stages in results.stages.items():

@@ -1,7 +1,7 @@
 """What a run holds, read and put in order for the page."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,24 @@ if TYPE_CHECKING:
 NATURAL = "natural"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batches:
-    """How many there are, how long they took, and which versions and devices made them, each once."""
+    """How many there are, how long they took, and which versions, devices and nulls they are of, each once."""
 
-    n: int
-    seconds: float
-    versions: list[dict[str, Any]]
-    devices: list[str]
+    n: int = 0
+    seconds: float = 0.0
+    versions: list[dict[str, Any]] = field(default_factory=list)
+    devices: list[str] = field(default_factory=list)
+    null_files: list[str] = field(default_factory=list)
+
+    def cells_of(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The cells of batches, one after another, each batch being counted."""
+        for record in records:
+            self.n, self.seconds = self.n + 1, self.seconds + (record.get("seconds") or 0)
+            for known, name in ((self.versions, "versions"), (self.devices, "device"), (self.null_files, "null_file")):
+                if record.get(name) and record[name] not in known:
+                    known.append(record[name])
+            yield from record["cells"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Results:
     robustness: "pd.DataFrame"
 
     def without_failed(self, responses: "pd.DataFrame") -> "pd.DataFrame":
-        """Responses to other stimuli than cells that are no metamers: those that failed or met an error."""
+        """Responses but for those to cells that failed or met an error."""
         kept = (self.cells.verdict(cell) not in ("failed", "error") for cell in responses["cell"])
         return responses[np.fromiter(kept, bool, len(responses))]
 
@@ -56,27 +66,17 @@ def read_results(folder: Path) -> Results:
     store = Store.open(folder)
     study = store.study()
     studied = {model["name"]: model.get("stages") or () for model in study.get("models") or [] if model.get("name")}
-    cells, stages = collect((cell for batch in store.batches() for cell in batch["cells"]), studied)
+    batches = Batches()
+    cells, stages = collect(batches.cells_of(store.batches()), studied)
     return Results(
         store=store,
         name=folder.resolve().name,
         study=study,
-        batches=_batches(store.batches()),
+        batches=batches,
         cells=cells,
         stages=stages,
-        nulls={(null["model"], null["stage"]): null for null in store.nulls(store.batches())},
+        nulls={(null["model"], null["stage"]): null for null in store.nulls(batches.null_files)},
         responses=read_table(store, "responses"),
         controls=read_table(store, "controls"),
         robustness=robustness(store),
     )
-
-
-def _batches(records: Iterable[Record]) -> Batches:
-    n, seconds, versions, devices = 0, 0.0, list[dict[str, Any]](), dict[str, None]()
-    for record in records:
-        n, seconds = n + 1, seconds + (record.get("seconds") or 0)
-        if record.get("device") is not None:
-            devices[str(record["device"])] = None
-        if record.get("versions") and record["versions"] not in versions:
-            versions.append(record["versions"])
-    return Batches(n, seconds, versions, list(devices))

@@ -30,7 +30,7 @@ def stage_rows(results: Results) -> list[dict[str, Any]]:
             cells = results.cells.of(model=model, stage=stage)
             row = {"model": model, "stage": stage, "n": len(cells), "verdicts": verdicts(cells)}
             medians = {
-                name: _median(getattr(cell, name) for cell in cells if cell.verdict != "error")
+                name: _median(value for verdict, value in cells.values("verdict", name) if verdict != "error")
                 for name in ("snr_db", "n_steps")
             }
             rows.append(row | medians)
@@ -44,8 +44,7 @@ def null_rows(results: Results) -> list[dict[str, Any]]:
         for stage in stages:
             null = results.nulls.get((model, stage))
             cells = results.cells.of(model=model, stage=stage)
-            values = {m: (value for c in cells if (value := c.measure(m)) is not None) for m in MEASURES}
-            least = {m: min(values[m], default=None) for m in MEASURES}
+            least = {m: min((x for (x,) in cells.values(m) if x is not None), default=None) for m in MEASURES}
             maxima = {m: null["measures"][m]["max"] if null else None for m in MEASURES}
             rows.append({"model": model, "stage": stage, "null": null, "max": maxima, "least": least})
     return rows

@@ -1,13 +1,13 @@
 """The traces of synthesis that the page draws, read once it is known which."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metamers.report.cells import Cell
+from metamers.report.cells import Cell, Cells
 from metamers.store import Store
 
 MAX_TRACES = 24
@@ -23,7 +23,7 @@ class Trace:
     snr_db: NDArray[np.float64]
 
 
-def traced(cells: Iterable[Cell]) -> list[Cell]:
+def traced(cells: Cells | Sequence[Cell]) -> list[Cell]:
     """The cells of a stage whose traces are drawn: all that have one, or `MAX_TRACES`."""
     reached = np.fromiter((c.last_snr_db for c in cells if c.last_snr_db is not None), float)
     wanted = list(range(len(reached)))

@@ -1,10 +1,10 @@
 """The verdicts of all cells, as the page's script reads them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
-from metamers.report.cells import MEASURES, Cell
+from metamers.report.cells import MEASURES, Cells
 from metamers.store.progress import without_numbers
 
 _NAMED = ("model", "stage", "recipe", "reference", "label")
@@ -12,9 +12,9 @@ _NAMED = ("model", "stage", "recipe", "reference", "label")
 
 class VerdictTable:
     """Rows of indices and rounded numbers, and the names that the indices are of, which are known after the rows. A
-    reason that holds numbers, so that no other cell is likely to have it, stands in the row itself."""
+    reason with decimals, so that no other cell is likely to have it, stands in the row itself."""
 
-    def __init__(self, cells: Iterable[Cell]) -> None:
+    def __init__(self, cells: Cells) -> None:
         self._cells = cells
         self._names: dict[str, dict[str, int]] = {}
 

@@ -4,7 +4,7 @@ from metamers.store.cell import Cell, slug
 from metamers.store.configs import change, read_config, read_preset
 from metamers.store.csv_files import read_csv_rows
 from metamers.store.files import read_json, sha256, write_json, write_whole
-from metamers.store.scratch import Lookup, scratch, sorted_on_disk
+from metamers.store.scratch import Lookup, sorted_on_disk, temporary_database
 from metamers.store.store import Record, Store, record_id
 from metamers.store.tables import (
     PERFECT_CORRELATION,
@@ -37,11 +37,11 @@ __all__ = [
     "read_table",
     "record_id",
     "robustness",
-    "scratch",
     "sha256",
     "slug",
     "sorted_on_disk",
     "table_parts",
+    "temporary_database",
     "write_json",
     "write_whole",
 ]

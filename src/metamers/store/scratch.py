@@ -13,7 +13,7 @@ _CACHE_KIB = 256
 """Of a database in memory; the rest lies in its file."""
 
 
-class Scratch(sqlite3.Connection):
+class TemporaryDatabase(sqlite3.Connection):
     """A connection that says clearly where the disk is full (MetamersError)."""
 
     def execute(self, *command: Any) -> sqlite3.Cursor:
@@ -21,15 +21,20 @@ class Scratch(sqlite3.Connection):
         with _clear_errors():
             return super().execute(*command)
 
+    def select(self, *command: Any) -> Iterator[tuple[Any, ...]]:
+        """The rows that a query finds, one after another."""
+        with _clear_errors():  # as what was not yet written may be written now
+            yield from super().execute(*command)
+
     def executemany(self, *command: Any) -> sqlite3.Cursor:
         """As of any connection."""
         with _clear_errors():
             return super().executemany(*command)
 
 
-def scratch() -> Scratch:
+def temporary_database() -> TemporaryDatabase:
     """A database of this process alone, in a temporary file that is gone with the connection."""
-    database = sqlite3.connect("", isolation_level=None, factory=Scratch)
+    database = sqlite3.connect("", isolation_level=None, factory=TemporaryDatabase)
     for setting in (f"cache_size = -{_CACHE_KIB}", "journal_mode = OFF", "synchronous = OFF", "temp_store = FILE"):
         database.execute(f"PRAGMA {setting}")
     database.execute("BEGIN")  # never ended, so that no row costs a commit
@@ -43,7 +48,7 @@ class Lookup:
     """
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self._database = scratch()
+        self._database = temporary_database()
         self._database.execute("CREATE TABLE lookup (key INTEGER PRIMARY KEY, value INTEGER)")
         rows = ((_brief(key), _brief(value)) for key, value in pairs)
         self._database.executemany("INSERT OR REPLACE INTO lookup VALUES (?, ?)", rows)
@@ -67,12 +72,11 @@ class Lookup:
 
 def sorted_on_disk(records: Iterable[dict[str, Any]], key: Callable[[dict[str, Any]], str]) -> Iterator[dict[str, Any]]:
     """Records that JSON can hold, by key; those of one key as they came."""
-    database = scratch()
+    database = temporary_database()
     database.execute("CREATE TABLE records (key TEXT, record TEXT)")
     rows = ((key(record), json.dumps(record)) for record in records)
     database.executemany("INSERT INTO records VALUES (?, ?)", rows)
-    for (record,) in database.execute("SELECT record FROM records ORDER BY key, rowid"):
-        yield json.loads(record)
+    return (json.loads(record) for (record,) in database.select("SELECT record FROM records ORDER BY key, rowid"))
 
 
 @contextmanager
@@ -80,7 +84,7 @@ def _clear_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
             raise
         raise MetamersError(
             f"the disk for temporary files is full or cannot be written ({error}); free some space there, or name "

@@ -228,10 +228,9 @@ class Store:
         """Where the null distribution with this key is cached."""
         return self.folder / "null" / slug(model) / slug(stage) / f"{slug(key)}.json"
 
-    def nulls(self, batches: Iterable[Record]) -> list[Record]:
-        """The null distributions that batches were judged by."""
-        files = dict.fromkeys(batch.get("null_file") for batch in batches)
-        return [read_json(self.path(file)) for file in files if file]
+    def nulls(self, files: Iterable[str | None]) -> list[Record]:
+        """The null distributions in the files that batches name."""
+        return [read_json(self.path(file)) for file in dict.fromkeys(files) if file]
 
     def _records(self, kind: str) -> Iterator[Record]:
         return map(read_json, sorted((self.folder / kind).glob("*.json")))

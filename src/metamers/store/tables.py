@@ -69,12 +69,13 @@ def build_tables(store: Store) -> None:
         rows = (row for record in store.responses() for row in record["responses"])
         return (row for row in rows if bool(row.get("control")) is control and shown(row))
 
+    null_files = (batch.get("null_file") for batch in store.batches())
     tables: dict[str, tuple[Iterable[Record], tuple[str, ...]]] = {
         "matches": ((cell for batch in store.batches() for cell in batch["cells"]), MATCHES),
         "responses": (answers(control=False), RESPONSES),
         "controls": (answers(control=True), CONTROLS),
         "robustness": ((row for record in store.robustness() for row in record["rows"]), ROBUSTNESS),
-        "null": ((row for null in store.nulls(store.batches()) for row in _null_rows(null)), NULL),
+        "null": ((row for null in store.nulls(null_files) for row in _null_rows(null)), NULL),
     }
     for name, (rows, columns) in tables.items():
         write_whole(store.folder / "tables" / f"{name}.csv", _csv(rows, columns))
@@ -90,7 +91,7 @@ def read_table(store: Store, name: str, only: list[str] | None = None) -> "pd.Da
 
 
 def table_parts(store: Store, name: str, only: list[str]) -> "Iterator[pd.DataFrame]":
-    """As `read_table`, a few thousand rows at a time, for what is to take no more memory the more cells there are."""
+    """As `read_table`, some hundred rows at a time, for what is to take no more memory the more cells there are."""
     import pandas as pd
 
     with pd.read_csv(**_how_to_read(store, name, only), chunksize=_ROWS) as parts:
