@@ -1,11 +1,13 @@
 """The page in a browser: Debian's Chromium, driven by Playwright."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from metamers.report import write_report
 
@@ -137,6 +139,21 @@ def test_verdicts_are_filtered_and_sorted(visit: Visit) -> None:
     page.locator("#f-text").fill("nothing of the kind")
     assert page.locator("#shown").inner_text() == "None of the 240 cells fits the filters"
     page.locator(".filters [type=reset]").click()
+
+
+def test_verdicts_of_several_recipes_are_told_apart(browser: "Browser", make_run: MakeRun) -> None:
+    run = make_run("recipes", models=["m"], stages=["a"], references=2, responses=False)
+    study = yaml.safe_load((run / "study.yaml").read_text(encoding="utf-8"))
+    other = {**study["recipes"][0], "name": "adam"}
+    (run / "study.yaml").write_text(yaml.safe_dump({**study, "recipes": [*study["recipes"], other]}), encoding="utf-8")
+    (path,) = (run / "batches").rglob("*.json")
+    text = path.read_text(encoding="utf-8").replace("/fast/", "/adam/").replace('"recipe": "fast"', '"recipe": "adam"')
+    batch = {**json.loads(text), "id": "second", "settings": other}
+    path.with_name("second.json").write_text(json.dumps(batch), encoding="utf-8")
+    visit = Visit(browser, write_report(run))
+    assert visit.page.locator("#verdict-table th").nth(2).inner_text() == "Recipe"
+    assert visit.page.locator("#verdict-table td:nth-child(3)").all_inner_texts() == ["adam", "fast", "adam", "fast"]
+    visit.page.close()
 
 
 def test_skip_link_is_first_and_focus_is_seen(visit: Visit) -> None:

@@ -38,8 +38,9 @@
     }
     return td;
   };
+  const several = data.names.recipe?.length > 1;
   const COLUMNS = [
-    ["Model", "model"], ["Stage", "stage"], ["Reference", "reference"], ["Label", "label"], ["Seed", "seed", "n"],
+    ["Model", "model"], ["Stage", "stage"], ...(several ? [["Recipe", "recipe"]] : []), ["Reference", "reference"], ["Label", "label"], ["Seed", "seed", "n"],
     ["Verdict", "verdict", "", (cell) => { const td = make("td"); td.append(verdict(cell.verdict)); return td; }],
     ["Pearson r", "pearson_r", "n", measure("pearson_r", 4)],
     ["Spearman rho", "spearman_rho", "n", measure("spearman_rho", 4)],
