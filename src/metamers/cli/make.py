@@ -162,7 +162,7 @@ def summarized(store: "Store", *, report: bool) -> dict[str, Any]:
                 if cell["verdict"] in ("failed", "error"):
                     yield {key: cell[key] for key in ("cell", "verdict", "reason")}
 
-    failed = sorted_on_disk(failures(), key=lambda failure: "")
+    failed = sorted_on_disk(failures(), key=lambda failure: "")  # in their order; to be told after the counts
     for note in notes:
         say_note(note)
     return {
