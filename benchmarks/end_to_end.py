@@ -55,7 +55,8 @@ def transcribed(model: metamers.StagedModel, stage: str, reference: Tensor, step
     activations: dict[str, Tensor] = {}
     module = model.network if stage == "output" else model.network.get_submodule(stage)
     handle = module.register_forward_hook(lambda _, __, output: activations.__setitem__("a", output))
-    x0, x = reference[None], (torch.randn(1, *reference.shape) * 0.05 + 0.5).clamp(0, 1)
+    x0 = reference[None]
+    x = (torch.randn_like(x0) * 0.05 + 0.5).clamp(0, 1)
     try:
         for step in range(steps):
             x = x.detach().requires_grad_()

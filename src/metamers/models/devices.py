@@ -27,3 +27,15 @@ def parse_device(device: str | torch.device) -> torch.device:
         here = f"this machine has cuda:0 to cuda:{n_devices - 1}" if n_devices else "PyTorch sees no CUDA GPU here"
         raise MetamersError(f"device {name!r} is not available: {here}; choose another or cpu")
     return torch.device("cuda", index)
+
+
+def exact_convolutions(device: torch.device) -> None:
+    """Let convolutions on a CUDA device keep all bits of a float32, in this process: by default they are done in TF32,
+    which keeps 10 bits of the mantissa, so that representations would differ from those of other devices by 1e-3."""
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+
+
+def described(device: torch.device) -> str:
+    """The device and, of a GPU, its make: `cuda:0 (NVIDIA H100 80GB HBM3)`."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

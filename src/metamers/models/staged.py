@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 from metamers.errors import MetamersError
 from metamers.models.capture import capture
 from metamers.models.compiled import Region, compile_regions, opened
-from metamers.models.devices import parse_device
+from metamers.models.devices import exact_convolutions, parse_device
 from metamers.models.randomness import seeded
 from metamers.models.stages import StageInfo, Stages
 from metamers.models.state_dicts import weights_hash
@@ -65,6 +65,7 @@ class StagedModel:
     ) -> None:
         self.name = name or type(network).__name__
         self.device = parse_device(device)
+        exact_convolutions(self.device)
         self.trainable = frozenset(key for key, weight in network.named_parameters() if weight.requires_grad)
         self.network = _frozen(network, self.name).to(self.device)
         self.spec = spec
@@ -211,6 +212,7 @@ class StagedModel:
         if parsed == self.device:
             return self
         self._require_plain("to")
+        exact_convolutions(parsed)
         changed = self._changed(network=copy.deepcopy(self.network).to(parsed), device=parsed, _looks={})
         changed._prepare_constants()
         return changed

@@ -11,6 +11,7 @@ import torch
 
 from metamers.errors import MetamersError
 from metamers.matching import NullDistribution, Representation, null_distribution
+from metamers.models.devices import described
 from metamers.stimuli.sounds import encode_float_wav
 from metamers.stimuli.written import SUFFIXES, encode
 from metamers.store import Cell, Record, Store, read_json, record_id, sha256, write_json
@@ -95,7 +96,7 @@ def make_batch(
         **{"representation": batch.representation.to_json(), **hashes_of(batch.task, settings)},
         "null_file": None if null.path is None else null.path.relative_to(store.folder).as_posix(),
         "null_sha256": None if null.path is None else sha256(null.path.read_bytes()),
-        **{"versions": versions(), "device": str(model.device)},
+        **{"versions": versions(), "device": described(model.device)},
         "notes": [*made.notes, *null.notes],
         "seconds": round(sum(cell["seconds"] for cell in made.cells), 3),
         "cells": made.cells,
