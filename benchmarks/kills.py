@@ -32,22 +32,28 @@ def main() -> None:
 
 
 def killed(folder: Path, number: int, seconds: float) -> dict[str, int]:
-    """What a run is like that was killed and resumed: counts that should be 0, but for those killed at work."""
-    run, dask = folder / str(number), number % 2 == 1
-    process = start(run, *DASK if dask else ())
-    while not (run / "study.yaml").is_file():
-        time.sleep(0.05)
-    time.sleep(random.Random(number).uniform(0, 0.7 * seconds))
-    victims = workers(process) if dask else [psutil.Process(process.pid)]
-    at_work = process.poll() is None and bool(victims)
-    if at_work:
-        victims[0].send_signal(signal.SIGKILL)
+    """What a run is like that was killed and resumed: counts that should be 0, but for those killed at work. Where
+    there is no process to kill at the moment, another run is begun and another moment drawn (`moments_missed`)."""
+    rng, dask, missed = random.Random(number), number % 2 == 1, 0
+    while True:
+        run = folder / f"{number}.{missed}"
+        process = start(run, *DASK if dask else ())
+        while not (run / "study.yaml").is_file():
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0, 0.7 * seconds))
+        victims = workers(process) if dask else [psutil.Process(process.pid)]
+        if process.poll() is None and victims:
+            break
+        finish(process)
+        missed += 1
+    victims[0].send_signal(signal.SIGKILL)
     before = records(run)
     finish(process, may_fail=not dask)
     finish(start(run))
     print(f"{number}: {'worker' if dask else 'main'} killed after {len(before)} batches", file=sys.stderr)
     return {
-        "killed_at_work": int(at_work),
+        "killed_at_work": 1,
+        "moments_missed": missed,
         "tables_that_differ": int(not table(run).equals(table(folder / "unbroken"))),
         "files_not_whole": sum(not is_whole(run, cell) for b in Store(run).batches() for cell in b["cells"]),
         "batches_made_twice": len(before.items() - records(run).items()),

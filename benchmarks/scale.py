@@ -26,16 +26,17 @@ NETS = """
 import torch
 from torch import nn
 
-def net():
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 1, 2, bias=False), nn.Flatten()), 16
+def net(seed):
+    torch.manual_seed(int(seed))
+    return nn.Sequential(nn.Conv2d(3, 1, 2, bias=False), nn.Flatten(), nn.Linear(225, 4)), 16
 """
 TOY = """
-models: {source: "FOLDER/nets.py:net", stages: 0}
+models: {source: "FOLDER/nets.py:net:0", stages: 0}
 stimuli: FOLDER/images.npz
 null_stimuli: FOLDER/null.npz
-recipes: {name: fast, set: {steps: 2}}
+recipes: {name: fast, set: {steps: 20}}
 seeds: [SEEDS]
+observers: ["FOLDER/nets.py:net:1", "FOLDER/nets.py:net:2"]
 """
 IMAGES = 100
 SEEDS = (4, 160)
@@ -60,9 +61,9 @@ def run_of_a_toy(folder: Path, seeds: int) -> dict[str, float]:
 
 
 def write_toy(folder: Path, seeds: int) -> Path:
-    """A study of a net of 12 weights at one stage, whose searches end after two steps: its file."""
+    """The file of a study of a small net, whose metamers are found in 20 steps, and which two others name."""
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES + 64, 16, 16, 3), dtype=np.uint8)
-    np.savez(folder / "images.npz", X=pixels[64:], y=np.arange(IMAGES))
+    np.savez(folder / "images.npz", X=pixels[64:], y=np.arange(IMAGES) % 4)
     np.savez(folder / "null.npz", X=pixels[:64])
     (folder / "nets.py").write_text(NETS)
     study = folder / "toy.yaml"
@@ -82,7 +83,8 @@ def measured(*command: str) -> dict[str, float]:
         process.returncode = code
     assert code == 0, command
     return {
-        **{"cells": told["cells"], "seconds": time.perf_counter() - begun - told.get("measured_seconds", 0)},
+        **{key: told[key] for key in ("cells", "passed") if key in told},
+        **{"seconds": time.perf_counter() - begun - told.get("measured_seconds", 0)},
         "gb": usage.ru_maxrss * 1024 / 1e9,
     }
 

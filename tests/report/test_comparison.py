@@ -28,8 +28,7 @@ def lost(*places: tuple[int, int]) -> dict[str, Any]:
 
 def compared(run: Path, chances: dict[str, float] | None = None) -> Any:
     results = read_results(run)
-    kept = results.without_failed(results.responses)
-    return comparison(results, kept, chances or {})
+    return comparison(results, results.answers(), chances or {})
 
 
 def title(run: Path) -> str:

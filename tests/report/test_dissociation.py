@@ -34,7 +34,7 @@ def section(run: Path) -> str:
 
 def found_in(run: Path) -> Any:
     results = read_results(run)
-    return dissociation(results, results.responses, dict.fromkeys(MODELS, 0.25))
+    return dissociation(results, results.answers(), dict.fromkeys(MODELS, 0.25))
 
 
 def words(run: Path) -> list[str]:

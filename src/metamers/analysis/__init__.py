@@ -2,7 +2,12 @@
 
 from metamers.analysis.anova import anova, mixed_anova, repeated_measures_anova
 from metamers.analysis.bootstrap import bootstrap_recognition
-from metamers.analysis.confusion import balanced_accuracy, balanced_accuracy_of_counts, confusion
+from metamers.analysis.confusion import (
+    balanced_accuracy,
+    balanced_accuracy_of_counts,
+    confusion,
+    confusion_of_counts,
+)
 from metamers.analysis.consistency import error_consistency, split_half_reliability
 from metamers.analysis.designs import Design, Factor, design_of, without_incomplete
 from metamers.analysis.idiosyncrasy import idiosyncrasy
@@ -40,6 +45,7 @@ __all__ = [
     "chance_level",
     "compare_runs",
     "confusion",
+    "confusion_of_counts",
     "correlations",
     "count_responses",
     "design_of",

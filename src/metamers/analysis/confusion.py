@@ -19,7 +19,12 @@ def confusion(responses: pd.DataFrame) -> pd.DataFrame:
     need_columns(responses, ["label", "response"], "the table of responses")
     table = tidy(responses)
     table = table[(table["label"] != "") & (table["response"] != "")]
-    pairs = table.groupby([*GROUPS, "label", "response"], sort=False).size().rename("n").reset_index()
+    return confusion_of_counts(table.assign(n=1))
+
+
+def confusion_of_counts(responses: pd.DataFrame) -> pd.DataFrame:
+    """What `confusion` gives, from rows of `n` responses each."""
+    pairs = responses.groupby([*GROUPS, "label", "response"], sort=False, as_index=False)[["n"]].sum()
     pairs["proportion"] = pairs["n"] / pairs.groupby([*GROUPS, "label"], sort=False)["n"].transform("sum")
     places = pairs.groupby(GROUPS, sort=False).ngroup()
     return pairs.iloc[np.lexsort((-pairs["n"].to_numpy(), places))].reset_index(drop=True)

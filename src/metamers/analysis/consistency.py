@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metamers.analysis.bootstrap import counts, interval
-from metamers.analysis.scores import tidy
+from metamers.analysis.scores import scored, tidy
 from metamers.errors import MetamersError
 
 Array = NDArray[np.float64]
@@ -27,7 +27,7 @@ def error_consistency(responses: pd.DataFrame) -> pd.DataFrame:
     Source: Geirhos, Meding and Wichmann, NeurIPS 33, 13890-13902 (2020). Raises MetamersError as `participant_scores`
     does, and where no two observers share a stimulus.
     """
-    table = tidy(responses).dropna(subset=["correct"])
+    table = scored(tidy(responses))
     # A participant's name, with its group's where it has one.
     same = table["participant"] == table["observer"]
     who = table["participant"].where(same, table["observer"] + " " + table["participant"])
@@ -83,7 +83,7 @@ def split_half_reliability(
 
     Raises MetamersError as `participant_scores` does, for fewer than 4 participants, and for fewer than 3 items.
     """
-    table = tidy(responses).dropna(subset=["correct"])
+    table = scored(tidy(responses))
     table = table[table["observer_kind"] == observer_kind]
     who = table["observer"] + "\n" + table["participant"]
     what = table[list(items)].astype(str).agg("\n".join, axis=1) if len(table) else table["cell"]

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metamers.analysis.bootstrap import counts, interval, resample_weights
+from metamers.analysis.bootstrap import counts, interval, parts_of, resample_weights
 from metamers.analysis.designs import need_columns
-from metamers.analysis.scores import is_metamer, tidy
+from metamers.analysis.scores import is_metamer, scored, tidy
 from metamers.errors import MetamersError
 
 Array = NDArray[np.float64]
@@ -32,7 +32,7 @@ def idiosyncrasy(
     twice, and where no model saw both its own metamers and those that another one saw.
     """
     need_columns(responses, ["reference"], "the table of responses")
-    table = tidy(responses).dropna(subset=["correct"])
+    table = scored(tidy(responses))
     table = table[is_metamer(table) & (table["observer_kind"] == "model")]
     relations = _relations(table, models)
     table = table.assign(relation=[relations[pair] for pair in zip(table["model"], table["observer"], strict=True)])
@@ -43,9 +43,10 @@ def idiosyncrasy(
         if model not in names:
             continue
         right, count = counts(cell, cell["observer"], cell["reference"])
-        weights = resample_weights(right.shape[1], n_resamples, np.random.default_rng(seed))
         proportions = _proportions(right, count, np.ones((1, right.shape[1])))[0]
-        draws = _proportions(right, count, weights)
+        rng = np.random.default_rng(seed)
+        weights = (resample_weights(right.shape[1], len(part), rng) for part in parts_of(n_resamples))
+        draws = np.concatenate([_proportions(right, count, some) for some in weights])
         own = names.index(str(model))
         del of_observer[str(model)]
         for relation in dict.fromkeys(of_observer.values()):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from metamers.analysis.bootstrap import counts, interval, resample_weights
 from metamers.analysis.designs import need_columns
 from metamers.analysis.recognition import NATURAL
-from metamers.analysis.scores import chances_of, is_metamer, tidy
+from metamers.analysis.scores import chances_of, is_metamer, scored, tidy
 from metamers.errors import MetamersError
 
 Array = NDArray[np.float64]
@@ -90,7 +90,7 @@ def _merits(
 ) -> list[dict[str, Any]]:
     need_columns(responses, ["reference"], "the table of responses")
     guessing = chances_of(responses, chance)
-    table = tidy(responses).dropna(subset=["correct"])
+    table = scored(tidy(responses))
     if observer_kind is not None:
         table = table[table["observer_kind"] == observer_kind]
     references = sorted(set(table["reference"]))
@@ -101,10 +101,10 @@ def _merits(
         metamers = metamers[metamers["observer"] != model]
         seen = set(metamers["observer"]) & set(natural["observer"])
         if seen:
+            metamers = metamers[metamers["observer"].isin(seen)]
             order = [s for s in stages.get(str(model), ()) if s in set(metamers["stage"])]
             order = list(dict.fromkeys([*order, *metamers["stage"]]))
-            both = pd.concat([natural, metamers])
-            both = both[both["observer"].isin(seen)]
+            both = pd.concat([natural[natural["observer"].isin(seen)], metamers])
             rows.append({"model": model} | _merit(both, order, references, weights, guessing))
     if not rows:
         who = {"human": "person", "model": "other model"}.get(observer_kind or "", "other observer")

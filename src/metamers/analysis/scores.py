@@ -9,6 +9,7 @@ from metamers.analysis.recognition import chance_level
 from metamers.errors import MetamersError
 
 NEEDED = ("cell", "model", "stage", "observer", "observer_kind", "correct")
+COUNTED = ("model", "stage", "observer", "observer_kind", "participant", "n", "n_correct")
 KEYS = ("model", "stage", "observer", "observer_kind", "participant")
 
 
@@ -22,20 +23,17 @@ def participant_scores(responses: pd.DataFrame) -> pd.DataFrame:
     Raises MetamersError for a missing column, an unknown kind of observer, and a trial that is there twice: the same
     cell, observer and participant.
     """
-    table = tidy(responses)
-    table["scored"] = table["correct"].notna()
-    table["right"] = table["correct"].fillna(False).astype(float)
-    sums = table.groupby(list(KEYS), sort=False, as_index=False)[["scored", "right"]].sum()
-    sums["proportion"] = sums["right"] / sums["scored"].where(sums["scored"] > 0)
-    return sums.rename(columns={"scored": "n"})[[*KEYS, "n", "proportion"]]
+    sums = tidy(responses).groupby(list(KEYS), sort=False, as_index=False)[["n", "n_correct"]].sum()
+    sums["proportion"] = sums["n_correct"] / sums["n"].where(sums["n"] > 0)
+    return sums[[*KEYS, "n", "proportion"]]
 
 
 def chances_of(responses: pd.DataFrame, chance: float | Mapping[str, float] | None) -> dict[str, float]:
     """What guessing gives each observer: `chance`, or by observer; `chance_level(responses)` where it is not given."""
     names = dict.fromkeys(responses["observer"].dropna().astype(str))
-    if isinstance(chance, Mapping):
-        return dict.fromkeys(names, chance_level(responses)) | dict(chance)
-    return dict.fromkeys(names, chance_level(responses) if chance is None else chance)
+    given = dict(chance) if isinstance(chance, Mapping) else {} if chance is None else dict.fromkeys(names, chance)
+    missing = [name for name in names if name not in given]
+    return given | (dict.fromkeys(missing, chance_level(responses)) if missing else {})
 
 
 def is_metamer(table: pd.DataFrame) -> "pd.Series[bool]":
@@ -43,23 +41,37 @@ def is_metamer(table: pd.DataFrame) -> "pd.Series[bool]":
     return table["model"] != ""
 
 
+def scored(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a tidy table that have a score."""
+    return table[table["n"] > 0]
+
+
 def tidy(responses: pd.DataFrame) -> pd.DataFrame:
-    """`responses` with the types that analyses need: text without gaps, `correct` true, false or empty.
+    """`responses` with the types that analyses need: text without gaps, `correct` true, false or empty; with `n` and
+    `n_correct`, which are 1 or 0 for whether a response is scored, and correct.
+
+    A table with the columns `COUNTED` is one of many responses a row: `n` that are scored, `n_correct` of them correct.
 
     Raises what `participant_scores` does.
     """
-    need_columns(responses, NEEDED, "the table of responses")
+    are_counted = "n_correct" in responses
+    need_columns(responses, COUNTED if are_counted else NEEDED, "the table of responses")
     table = responses.copy()
     for name in ("cell", "model", "stage", "observer", "observer_kind", "label", "response", "reference"):
         if name in table:
             table[name] = table[name].astype("string").fillna("").astype(object)
-    table["correct"] = table["correct"].astype("boolean")
+    if not are_counted:
+        table["correct"] = table["correct"].astype("boolean")
+        table["n"] = table["correct"].notna().astype(int)
+        table["n_correct"] = table["correct"].fillna(False).astype(int)
     participant = table["participant"].astype("string") if "participant" in table else pd.Series("", table.index)
     table["participant"] = participant.fillna("").astype(object)
     kinds = set(table["observer_kind"]) - {"model", "human"}
     if kinds:
         raise MetamersError(f"observer_kind {min(kinds)!r} is neither 'model' nor 'human'; correct the responses")
     table["participant"] = table["participant"].where(table["participant"] != "", table["observer"])
+    if are_counted:
+        return table
     trial = [*(name for name in ("cell", "stage") if name in table), "observer", "participant"]
     twice = table.duplicated(trial)
     if twice.any():

@@ -148,7 +148,7 @@ def finish(store: "Store", *, report: bool, strict: bool, json: bool, event: str
 def summarized(store: "Store", *, report: bool) -> dict[str, Any]:
     """What came out of a run, after its page is written; its notes are said. `failures` come once, one at a time."""
     from metamers.report import write_report
-    from metamers.store import sorted_on_disk
+    from metamers.store import UNUSABLE, sorted_on_disk
 
     page = write_report(store.folder) if report else None
     verdicts, passed, notes = Counter[str](), Counter[tuple[str, str]](), list[str]()
@@ -159,7 +159,7 @@ def summarized(store: "Store", *, report: bool) -> dict[str, Any]:
             for cell in batch["cells"]:
                 verdicts[cell["verdict"]] += 1
                 passed[cell["model"], cell["stage"]] += cell["verdict"] == "passed"
-                if cell["verdict"] in ("failed", "error"):
+                if cell["verdict"] in UNUSABLE:
                     yield {key: cell[key] for key in ("cell", "verdict", "reason")}
 
     failed = sorted_on_disk(failures(), key=lambda failure: "")  # in their order; to be told after the counts

@@ -217,7 +217,11 @@ def _stimulus_set(store: Store, stimuli: list[Record]) -> StimulusSet:
 
 def _name(store: Store, model: StagedModel, known_by: list[float] | None, beside: Iterable[ModelObserver]) -> str:
     digest = model.weights_hash()
-    known = [(r["observer"], r["weights_hash"], r["fingerprint"]) for r in store.responses() if "weights_hash" in r]
+    known: list[tuple[str, str, list[float] | None]] = []
+    for record in store.responses():
+        asked = "weights_hash" in record and (record["observer"], record["weights_hash"], record["fingerprint"])
+        if asked and asked not in known:
+            known.append(asked)
     known += [(other.name, other.model.weights_hash(), other.fingerprint) for other in beside]
     for name, weights, computed in known:
         if weights == digest and agree(computed, known_by):

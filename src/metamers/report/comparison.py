@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from metamers.analysis import bootstrap_recognition
+from metamers.report.answers import Answers
 from metamers.report.drawing import MUTED, draw, figure_of, look, printable
 from metamers.report.observer_figures import curve
 from metamers.report.results import NATURAL, Results
@@ -16,18 +18,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def comparison(results: Results, kept: "pd.DataFrame", chances: Mapping[str, float]) -> dict[str, Any] | None:
+def comparison(results: Results, answers: Answers, chances: Mapping[str, float]) -> dict[str, Any] | None:
     """Recognition by other models over the stages of each generating model; None for fewer than two of them.
 
     `ends` holds the proportion at the last stage of the models that have one there, `most` and `least` name the two
     that differ most.
     """
-    scored = kept[(kept["observer_kind"] == "model") & kept["correct"].notna()]
-    others = scored[scored["observer"] != scored["model"].fillna("")]
+    counts = answers.counts()
+    others = counts[(counts["observer_kind"] == "model") & (counts["n"] > 0) & (counts["observer"] != counts["model"])]
     models = [model for model in results.stages if (others["model"] == model).any()]
     if len(models) < 2:
         return None
-    tables = {model: _by_others(others, model) for model in models}
+    tables = {model: _by_others(answers, model, others.loc[others["model"] == model, "observer"]) for model in models}
     has_natural = any((table["stage"] == NATURAL).any() for table in tables.values())
     orders = {model: [*([NATURAL] if has_natural else []), *results.stages[model]] for model in models}
     ends = _ends(results, tables)
@@ -48,10 +50,12 @@ def comparison(results: Results, kept: "pd.DataFrame", chances: Mapping[str, flo
     }
 
 
-def _by_others(others: "pd.DataFrame", model: str) -> "pd.DataFrame":
-    own = others[(others["model"] == model) | ((others["stage"] == NATURAL) & (others["observer"] != model))]
-    own = own[own["observer"].isin(own.loc[own["model"] == model, "observer"])]
-    return bootstrap_recognition(own.assign(participant=own["observer"], observer="others"), chance=float("nan"))
+def _by_others(answers: Answers, model: str, others: "pd.Series[str]") -> "pd.DataFrame":
+    import pandas as pd
+
+    parts = (part[part["observer"].isin(others)] for part in chain(answers.of(""), answers.of(model)))
+    parts = (part.assign(participant=part["observer"], observer="others") for part in parts)
+    return pd.concat([bootstrap_recognition(part, chance=float("nan")) for part in parts if (part["n"] > 0).any()])
 
 
 def _ends(results: Results, tables: Mapping[str, "pd.DataFrame"]) -> dict[str, float]:

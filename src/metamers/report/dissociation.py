@@ -1,11 +1,13 @@
 """Whose metamers others recognize against what resists attacks, over models."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from metamers.analysis import figure_of_merit, robustness_relation
 from metamers.errors import MetamersError
+from metamers.report.answers import Answers
 from metamers.report.drawing import draw, figure_of, look, printable
 from metamers.report.results import Results
 
@@ -17,14 +19,13 @@ MAX_PANELS = 3
 """Where there are more attacks, one of each norm is drawn."""
 
 
-def dissociation(results: Results, kept: "pd.DataFrame", chances: Mapping[str, float]) -> dict[str, Any] | None:
+def dissociation(results: Results, answers: Answers, chances: Mapping[str, float]) -> dict[str, Any] | None:
     """Recognizability against robustness over models; None where the run has no robustness, or no figure of merit."""
     known = _attacks(results.robustness)
     if known.empty:
         return None
     try:
-        merits = figure_of_merit(kept, stages=results.stages, chance=chances, observer_kind="model")
-        merits = merits[merits["note"] == ""].rename(columns={"merit": "recognizability"})
+        merits = _merits(results, answers, chances)
         points, relation = robustness_relation(merits, known)
     except MetamersError:
         return None
@@ -41,6 +42,21 @@ def dissociation(results: Results, kept: "pd.DataFrame", chances: Mapping[str, f
             partial(dissociation_figure, points, drawn, list(results.stages)),
         ),
     }
+
+
+def _merits(results: Results, answers: Answers, chances: Mapping[str, float]) -> "pd.DataFrame":
+    """The figure of merit of each model that has one. Raises MetamersError where none has."""
+    import pandas as pd
+
+    found = []
+    for model in results.stages:
+        own = pd.concat([*answers.of(""), *answers.of(model)])
+        with suppress(MetamersError):  # of a model whose metamers nobody else saw
+            found.append(figure_of_merit(own, stages=results.stages, chance=chances, observer_kind="model"))
+    if not found:
+        raise MetamersError("no other model saw both metamers and natural stimuli")
+    merits = pd.concat(found)
+    return merits[merits["note"] == ""].rename(columns={"merit": "recognizability"})
 
 
 def _attacks(robustness: "pd.DataFrame") -> "pd.DataFrame":

@@ -1,6 +1,7 @@
 """Who recognized what: curves by group of observers, the matrix of models, and what was mistaken for what."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from graphlib import CycleError
 from itertools import chain
@@ -9,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 from metamers.analysis import (
     bootstrap_recognition,
     chance_level,
-    confusion,
+    confusion_of_counts,
     human_model_points,
     human_model_relation,
     idiosyncrasy,
     kind_by_stage,
     mixed_anova,
     participant_scores,
-    recognition_by_stage,
+    recognition_of_counts,
     with_depths,
 )
 from metamers.analysis.relation import sorter_of
 from metamers.errors import MetamersError
 from metamers.report import observer_figures
+from metamers.report.answers import Answers
 from metamers.report.cells import natural_key
 from metamers.report.comparison import comparison
 from metamers.report.dissociation import dissociation
@@ -42,25 +44,25 @@ MAX_LABELS = 40
 
 def recognition(results: Results) -> dict[str, Any]:
     """Everything that the page says of responses. Cells that failed are left out."""
-    kept = results.without_failed(results.responses)
-    table = recognition_by_stage(kept, float("nan"), stages=results.stages)
-    chances = _chances(results)
+    answers, controls = results.answers(), results.answers("controls")
+    table = recognition_of_counts(answers.counts(), float("nan"), stages=results.stages)
+    chances = _chances(results, answers)
     table["chance"] = table["observer"].map(chances)
-    controls = recognition_by_stage(results.controls, float("nan"), stages=results.stages)
-    models = [_of_model(results, model, kept, table) for model in results.stages]
-    people = kept.loc[kept["observer_kind"] == "human", "participant"].dropna().drop_duplicates()
+    of_controls = recognition_of_counts(controls.counts(), float("nan"), stages=results.stages)
+    models = [_of_model(results, model, answers, controls, table) for model in results.stages]
+    people = answers.people()
     return {
-        **{"n_people": len(people), "n_simulated": int(people.str.startswith(SIMULATED).sum())},
+        **{"n_people": len(people), "n_simulated": sum(name.startswith(SIMULATED) for name in people)},
         "models": [found for found in models if found is not None],
-        "matrix": _matrix(results, _joined(table, controls)),
-        "confusions": [found for model in results.stages if (found := _confusion(results, model, kept))],
-        "idiosyncrasy": _idiosyncrasy(results, kept),
-        "relation": _relation(results, kept),
-        "comparison": comparison(results, kept, chances),
-        "dissociation": dissociation(results, kept, chances),
+        "matrix": _matrix(results, _joined(table, of_controls)),
+        "confusions": [found for model in results.stages if (found := _confusion(results, model, answers))],
+        "idiosyncrasy": _idiosyncrasy(results, answers),
+        "relation": _relation(results, answers) if people else None,
+        "comparison": comparison(results, answers, chances),
+        "dissociation": dissociation(results, answers, chances),
         "chances": observer_figures.chance_levels(table),
         "n_unscored": int(table["n_unscored"].sum()),
-        "n_excluded": len(results.responses) - len(kept),
+        "n_excluded": answers.n_failed,
         "observers": list(dict.fromkeys(table["observer"])),
     }
 
@@ -70,29 +72,31 @@ def percent(value: float) -> str:
     return "\N{EN DASH}" if value != value else f"{100 * value:.0f} %"
 
 
-def _chances(results: Results) -> dict[str, float]:
+def _chances(results: Results, answers: Answers) -> dict[str, float]:
     """What guessing gives each observer; where that is not recorded, what the labels tell."""
     models = results.study.get("models") or []
     sizes = {model.get("n_classes") or len(model.get("classes") or ()) for model in models}
     known = sizes.pop() if len(sizes) == 1 else 0
-    level = 1 / known if known else chance_level(results.responses)
-    return dict.fromkeys(results.responses["observer"].dropna(), level) | recorded_chances(results.store)
+    level = 1 / known if known else chance_level(answers.labels())
+    return dict.fromkeys(answers.observers(), level) | recorded_chances(results.store)
 
 
-def _of_model(results: Results, model: str, kept: "pd.DataFrame", table: "pd.DataFrame") -> dict[str, Any] | None:
+def _of_model(
+    results: Results, model: str, answers: Answers, controls: Answers, table: "pd.DataFrame"
+) -> dict[str, Any] | None:
     if not table.loc[table["model"] == model, "n"].sum():
         return None
-    own = kept[(kept["model"] == model) | kept["model"].isna()]
-    seen = own[own["observer"].isin(own.loc[own["model"] == model, "observer"])]
-    controls = results.controls[results.controls["model"].isna() | (results.controls["model"] == f"untrained-{model}")]
-    groups = bootstrap_recognition(_grouped(seen, model), chance=float("nan"))
-    floors = bootstrap_recognition(_grouped(controls, model), chance=float("nan"), n_resamples=1)
-    curves = table[table["model"].isin(["", model]) & table["observer"].isin(seen["observer"])]
-    order = [*([NATURAL] if (seen["stage"] == NATURAL).any() else []), *results.stages[model]]
+    observers = set(table.loc[table["model"] == model, "observer"])
+    curves = table[table["model"].isin(["", model]) & table["observer"].isin(observers)]
+    seen = (part[part["observer"].isin(observers)] for part in chain(answers.of(""), answers.of(model)))
+    groups = _bootstrapped(_grouped(part, model) for part in seen)
+    untrained = chain(controls.of(""), controls.of(f"untrained-{model}"))
+    floors = _bootstrapped((_grouped(part, model) for part in untrained), n_resamples=1)
+    order = [*([NATURAL] if (curves["stage"] == NATURAL).any() else []), *results.stages[model]]
     return {
         "model": model,
         "statement": _statement(groups, order),
-        "statistics": _statistics(kept, model),
+        "statistics": _statistics(answers, model, table),
         "file": f"recognition-{slug(model)}",
         "svg": draw(
             results.store.folder,
@@ -110,13 +114,15 @@ def _joined(*tables: "pd.DataFrame") -> "pd.DataFrame":
     return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
 
 
-def _grouped(responses: "pd.DataFrame", model: str) -> "pd.DataFrame":
-    """The responses with groups for observers (the generating model itself, other models, people) and all observers of
-    a group as its participants."""
-    group = (
-        responses["observer_kind"].map({"human": PEOPLE}).fillna(OTHERS).mask(responses["observer"] == model, ITSELF)
-    )
-    return responses.assign(observer=group, participant=responses["participant"].fillna(responses["observer"]))
+def _grouped(answers: "pd.DataFrame", model: str) -> "pd.DataFrame":
+    """The answers with groups for observers: the generating model itself, other models, people."""
+    group = answers["observer_kind"].map({"human": PEOPLE}).fillna(OTHERS).mask(answers["observer"] == model, ITSELF)
+    return answers.assign(observer=group)
+
+
+def _bootstrapped(parts: "Iterable[pd.DataFrame]", **options: Any) -> "pd.DataFrame":
+    """Recognition in counted tables of a stage each, with its intervals."""
+    return _joined(*(bootstrap_recognition(part, chance=float("nan"), **options) for part in parts))
 
 
 def _statement(groups: "pd.DataFrame", stages: Sequence[str]) -> str:
@@ -136,13 +142,14 @@ def _statement(groups: "pd.DataFrame", stages: Sequence[str]) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _statistics(kept: "pd.DataFrame", model: str) -> str | None:
+def _statistics(answers: Answers, model: str, table: "pd.DataFrame") -> str | None:
     """The analysis of variance of people and other models over the stages; None without both."""
-    others = kept[(kept["model"] == model) & (kept["observer"] != model)]
-    if set(others["observer_kind"].dropna()) != {"human", "model"}:
+    others = table[(table["model"] == model) & (table["observer"] != model)]
+    if set(others["observer_kind"]) != {"human", "model"}:
         return None
     try:
-        scores = kind_by_stage(participant_scores(kept), model)
+        scores = _joined(*map(participant_scores, chain(answers.of(""), answers.of(model))))
+        scores = kind_by_stage(scores, model)
         rows = mixed_anova(scores, value="proportion", subject="subject", within="stage", between="observer_kind")
     except MetamersError as error:
         return f"People and other models are not compared by an analysis of variance: {error}."
@@ -209,17 +216,23 @@ def _place(order: Iterable[str]) -> Any:
     return lambda name: places.get(name, len(places))
 
 
-def _confusion(results: Results, model: str, kept: "pd.DataFrame") -> dict[str, Any] | None:
+def _confusion(results: Results, model: str, answers: Answers) -> dict[str, Any] | None:
     """What other models, and people, took the metamers of a model for; None where nobody else has seen them."""
-    scored = kept[kept["correct"].notna() & kept["response"].notna() & (kept["observer"] != model)]
-    others = scored[scored["model"] == model]
+    given = answers.confusions(model)
+    given = given[given["observer"] != model]
+    others = given[given["model"] == model]
     if not len(others):
         return None
-    natural = scored[(scored["stage"] == NATURAL) & scored["observer"].isin(others["observer"])]
-    table = confusion(_grouped(_joined(natural, others), model))
+    table = confusion_of_counts(_grouped(given[given["observer"].isin(others["observer"])], model))
     labels = sorted({*table["label"], *table["response"]}, key=natural_key)
     stages = [stage for stage in (NATURAL, *results.stages[model]) if (table["stage"] == stage).any()]
-    found = {"model": model, "n": len(others), "labels": len(labels), "file": f"confusion-{slug(model)}", "svg": None}
+    found = {
+        "model": model,
+        "n": int(others["n"].sum()),
+        "labels": len(labels),
+        "file": f"confusion-{slug(model)}",
+        "svg": None,
+    }
     if len(labels) <= MAX_LABELS:
         found["svg"] = draw(
             results.store.folder,
@@ -230,12 +243,15 @@ def _confusion(results: Results, model: str, kept: "pd.DataFrame") -> dict[str, 
     return found
 
 
-def _idiosyncrasy(results: Results, kept: "pd.DataFrame") -> dict[str, Any] | None:
+def _idiosyncrasy(results: Results, answers: Answers) -> dict[str, Any] | None:
     """How much better models recognize their own metamers than other models do; None where none saw both."""
-    try:
-        table = idiosyncrasy(kept)
-    except MetamersError:
+    found = []
+    for part in chain(*map(answers.of, results.stages)):
+        with suppress(MetamersError):  # of a stage that no two models saw
+            found.append(idiosyncrasy(part))
+    if not found:
         return None
+    table = _joined(*found)
     stages = {model: [s for s in names if (table["stage"] == s).any()] for model, names in results.stages.items()}
     stages = {model: names for model, names in stages.items() if names and (table["model"] == model).any()}
     return {
@@ -249,9 +265,10 @@ def _idiosyncrasy(results: Results, kept: "pd.DataFrame") -> dict[str, Any] | No
     }
 
 
-def _relation(results: Results, kept: "pd.DataFrame") -> dict[str, Any] | None:
+def _relation(results: Results, answers: Answers) -> dict[str, Any] | None:
     """People against other models over the model-stages; None without both."""
-    points = with_depths(human_model_points(kept), results.stages)
+    parts = [human_model_points(part) for part in chain(*map(answers.of, results.stages))]
+    points = with_depths(_joined(*parts), results.stages)
     if points.empty:
         return None
     figures = human_model_relation(points).to_dict("records")[0]

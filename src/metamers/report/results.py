@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metamers.report.answers import NEEDED, Answers
 from metamers.report.cells import Cells, collect
-from metamers.store import Record, Store, read_table, robustness
+from metamers.store import UNUSABLE, Record, Store, read_table, robustness, table_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,13 +52,27 @@ class Results:
     cells: Cells
     stages: dict[str, tuple[str, ...]]
     nulls: dict[tuple[str, str], dict[str, Any]]
-    responses: "pd.DataFrame"
-    controls: "pd.DataFrame"
     robustness: "pd.DataFrame"
+    recipe: str | None = None
+    """Where `cells` are those of one recipe."""
+
+    @property
+    def responses(self) -> "pd.DataFrame":
+        """The table of that name, without those to metamers by other recipes."""
+        table = read_table(self.store, "responses")
+        return table if self.recipe is None else table[table["recipe"].isna() | (table["recipe"] == self.recipe)]
+
+    def answers(self, table: str = "responses") -> Answers:
+        """Those of a table (or `controls`), counted."""
+        return Answers(table_parts(self.store, table, list(NEEDED)), self.is_failed)
+
+    def is_failed(self, cell: str) -> bool:
+        """Whether a cell failed or met an error."""
+        return self.cells.verdict(cell) in UNUSABLE
 
     def without_failed(self, responses: "pd.DataFrame") -> "pd.DataFrame":
         """Responses but for those to cells that failed or met an error."""
-        kept = (self.cells.verdict(cell) not in ("failed", "error") for cell in responses["cell"])
+        kept = (not self.is_failed(cell) for cell in responses["cell"])
         return responses[np.fromiter(kept, bool, len(responses))]
 
 
@@ -76,7 +91,5 @@ def read_results(folder: Path) -> Results:
         cells=cells,
         stages=stages,
         nulls={(null["model"], null["stage"]): null for null in store.nulls(batches.null_files)},
-        responses=read_table(store, "responses"),
-        controls=read_table(store, "controls"),
         robustness=robustness(store),
     )

@@ -1,6 +1,6 @@
 """Where results live: cells, whole-or-nothing files, records and tables. Imports no torch."""
 
-from metamers.store.cell import Cell, slug
+from metamers.store.cell import UNUSABLE, Cell, slug
 from metamers.store.configs import change, read_config, read_preset
 from metamers.store.csv_files import read_csv_rows
 from metamers.store.files import read_json, sha256, write_json, write_whole
@@ -22,6 +22,7 @@ __all__ = [
     "PERFECT_CORRELATION",
     "ROUNDING",
     "SIMULATED",
+    "UNUSABLE",
     "Cell",
     "Lookup",
     "Record",

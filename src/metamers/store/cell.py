@@ -4,6 +4,9 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+UNUSABLE = ("failed", "error")
+"""The verdicts of cells that are no metamers, and count in no analysis."""
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from typing import Any
 
+from metamers.store.cell import UNUSABLE
 from metamers.store.lock import owner
 from metamers.store.store import Store
 
@@ -28,7 +29,7 @@ def progress_of(store: Store) -> dict[str, Any]:
         seconds += batch["seconds"]
         for cell in batch["cells"]:
             verdicts[cell["verdict"]] += 1
-            if cell["verdict"] in ("failed", "error"):
+            if cell["verdict"] in UNUSABLE:
                 reasons[without_numbers(cell["reason"])] += 1
     done = verdicts.total()
     running = min((working or {}).get("running", 0), cells - done)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from metamers.errors import MetamersError
-from metamers.store import Lookup, Store, chances, table_parts, write_whole
+from metamers.store import UNUSABLE, Lookup, Store, chances, table_parts, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def write_recognition(store: Store) -> "pd.DataFrame":
     from metamers.analysis import balanced_accuracy_of_counts, count_responses, recognition_of_counts
 
     cells = (cell for batch in store.batches() for cell in batch["cells"])
-    failed = Lookup((cell["cell"], "") for cell in cells if cell["verdict"] in ("failed", "error"))
+    failed = Lookup((cell["cell"], "") for cell in cells if cell["verdict"] in UNUSABLE)
     counts = count_responses(responses_in_parts(store), failed)
     stages = {entry["name"]: entry["stages"] for entry in store.study()["models"]}
     matrix = recognition_of_counts(counts, float("nan"), stages=stages)
@@ -74,22 +74,7 @@ def write_recognition(store: Store) -> "pd.DataFrame":
 def by_recipe(results: "Results") -> "list[tuple[str, Results]]":
     """The results of each recipe by itself, as metamers of one model by two recipes are two kinds of metamers."""
     names = [recipe["name"] for recipe in results.study["recipes"]]
-
-    def of(name: str, table: "pd.DataFrame") -> "pd.DataFrame":
-        return table[table["recipe"].isna() | (table["recipe"] == name)]
-
-    return [
-        (
-            name,
-            replace(
-                results,
-                cells=results.cells.of(recipe=name),
-                responses=of(name, results.responses),
-                controls=of(name, results.controls),
-            ),
-        )
-        for name in names
-    ]
+    return [(name, replace(results, cells=results.cells.of(recipe=name), recipe=name)) for name in names]
 
 
 def scored_responses(results: "Results", say: Say) -> "pd.DataFrame":
@@ -125,7 +110,7 @@ def _signals(results: "Results") -> "Iterator[pd.DataFrame]":
                 | {"signal": read_signals([results.store.path(cell.file)])[0].numpy()}
                 | {"reference_signal": read_signals([results.store.path(cell.reference_file)])[0].numpy()}
                 for cell in results.cells.of(model=model, stage=stage)
-                if cell.verdict not in ("failed", "error") and cell.file and cell.reference_file
+                if cell.verdict not in UNUSABLE and cell.file and cell.reference_file
             ]
             yield pd.DataFrame(rows, columns=[*keys, "signal", "reference_signal"])
 
