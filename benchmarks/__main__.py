@@ -22,6 +22,7 @@ from benchmarks.statistics import permutation_costs, replication_seconds
 from benchmarks.training import training_costs
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+GPU = Path(__file__).parent / "gpu.json"
 
 
 _OF_FAST = ("model", "stage", "steps", "median", "minimum", "each_seed's_minimum")
@@ -35,7 +36,7 @@ def main() -> None:
     measured = f" Measured at commit {commit()}."
     text = PAGE.read_text(encoding="utf-8")
     before, _, after = text.partition("## Studies")
-    _, mark, last = after.partition("## Experiments")
+    _, mark, last = after.partition("## On a GPU")
     if part == "studies":
         PAGE.write_text(before + of_studies(**studies(), measured=measured) + f"\n{mark}{last}", encoding="utf-8")
         return
@@ -156,7 +157,22 @@ same attack, in turns: {training["trainer"]:.0f} against {training["by_hand"]:.0
 `metamers replicate feather2023`, at least 10,000 permutations for each test, with its page: {replication:.0f} s.
 Bar: 20 s.
 
-{of_studies(**studies)}"""
+{of_studies(**studies)}
+{of_gpus(json.loads(GPU.read_text(encoding="utf-8")))}"""
+
+
+def of_gpus(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What a step costs on a GPU."""
+    columns = ("model", "batch", "ms_a_step_and_stimulus", "fast_seconds", "published_steps_seconds")
+    return f"""## On a GPU
+
+{rows[0]["gpu"]}, PyTorch {rows[0]["torch"]}, `python -m benchmarks.gpu`: networks with random weights, stage `layer4`.
+Seconds of a stimulus after all steps of `fast`, and after the published 24,000 steps, ours in batches; beside a
+transcription of the published loop (one stimulus at a time, two full forward passes a step). Extrapolated from 200
+steps; convolutions in full float32.
+
+{table(rows, (*columns, "transcription_seconds", "ratio_a_step"))}
+"""
 
 
 def of_studies(
@@ -164,7 +180,8 @@ def of_studies(
 ) -> str:
     """What `metamers run` costs beside the searches themselves."""
     minutes = runners["seconds_local"] / 60
-    plan, status, (small, large) = scale["plan"], scale["status"], scale["runs"]
+    plan, status = scale["plan"], scale["status"]
+    runs = ", ".join(f"{run['cells']:,.0f} cells {run['gb']:.3f} GB ({run['seconds']:.0f} s)" for run in scale["runs"])
     return f"""## Studies
 
 {runners["cells"]:.0f} cells a round, fifteen rounds in turns ({minutes:.1f} minutes of work for one process), a thread
@@ -178,11 +195,11 @@ each, workers started before. Medians over rounds.{measured}
 
 A study of {plan["cells"]:,.0f} cells: `--plan` {plan["seconds"]:.1f} s beside its measurement, {plan["gb"]:.2f} GB;
 `status` of one of {status["cells"]:,.0f} cells, all done: {status["seconds"]:.1f} s, {status["gb"]:.2f} GB. Bar:
-10 s, 1 GB. Of runs of a toy net, pages included, {small["cells"]:,.0f} cells took {small["gb"]:.3f} GB at most and
-{large["cells"]:,.0f} cells {large["gb"]:.3f} GB, in {small["seconds"]:.0f} and {large["seconds"]:.0f} s.
+10 s, 1 GB. Runs of a toy net with two observers and their pages took at most: {runs}.
 
 `examples/studies/quick.yaml`, {kills["runs"]} times, its main process (`local`) or a worker (`dask`) killed in turn at
-a random moment and the study run again: {kills["killed_at_work"]} killed at work; tables that differ from the unbroken
+a random moment and the study run again: {kills["killed_at_work"]} killed at work (moments without a process to kill,
+for which another was drawn: {kills["moments_missed"]}); tables that differ from the unbroken
 run's {kills["tables_that_differ"]}, files that are not whole {kills["files_not_whole"]}, batches made twice
 {kills["batches_made_twice"]}.
 """

@@ -1,4 +1,5 @@
-"""What a metamer costs on a GPU, beside a transcription of the published loop.  python -m benchmarks.gpu"""
+"""What a metamer costs on a GPU, beside a transcription of the published loop: `python -m benchmarks.gpu`, where there
+is one, prints JSON, which is kept in benchmarks/gpu.json."""
 
 import json
 import time
@@ -50,5 +51,4 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    for case in CASES:
-        print(json.dumps(costs(*case)), flush=True)
+    print(json.dumps([costs(*case) for case in CASES], indent=1))

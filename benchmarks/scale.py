@@ -39,7 +39,7 @@ seeds: [SEEDS]
 observers: ["FOLDER/nets.py:net:1", "FOLDER/nets.py:net:2"]
 """
 IMAGES = 100
-SEEDS = (4, 160)
+SEEDS = (4, 160, 640)
 
 
 def main() -> None:

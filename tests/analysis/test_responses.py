@@ -201,6 +201,17 @@ def test_merit_is_against_what_the_observers_of_a_stage_reach(make_responses):
         assert row["merit"] == pytest.approx(1) and row["n_observers"] == 2
 
 
+def test_a_stage_seen_only_by_who_saw_no_natural_stimuli_is_no_part_of_the_merit(make_responses):
+    def right(model, stage, observer, i):
+        blind = observer == "blind" and stage != "output"
+        return None if blind or (observer == "seeing" and stage == "output") else 1.0
+
+    table = make_responses(observers=[("seeing", "model"), ("blind", "model")], right=right)
+    row = row_of(analysis.figure_of_merit(table))
+    assert row["merit"] == pytest.approx(1)
+    assert (row["n_stages"], row["n_observers"]) == (2, 1)
+
+
 def test_merit_needs_other_observers_above_chance(make_responses):
     with pytest.raises(MetamersError, match="no other observer saw both"):
         analysis.figure_of_merit(make_responses(observers=[("net", "model")]))

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
+from metamers.cli import output
 from metamers.cli.output import give_json, plain_rows
 
 
@@ -37,3 +38,15 @@ def test_an_iterator_is_a_list(capsys):
     assert json.loads(capsys.readouterr().out) == {"rows": rows, "none": [], "inner": {"rows": ["a", "b"]}}
     give_json({})
     assert capsys.readouterr().out == "{}\n"
+
+
+def test_when_other_work_begins_the_remaining_time_is_its_own(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with output.progress() as update:
+        for done, total in ((0, 1000), (100, 1000), (900, 1000), (10, 200), (30, 200)):
+            now[0] += 10
+            update(done, total, "work")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 5 and not any("-" in line for line in lines)
+    assert "remaining time unknown yet" in lines[3] and "85 s left" in lines[4]  # 170 at 2 a second

@@ -106,6 +106,8 @@ def progress() -> Iterator[Update]:
 
         def update(done: float, total: float, what: str) -> None:
             stop_if_interrupted()
+            if done < bar.tasks[0].completed:  # other work has begun
+                bar.reset(task)
             bar.update(task, completed=done, total=total, description=what)
 
         yield update
@@ -119,6 +121,8 @@ def _lines() -> Update:
         nonlocal last
         stop_if_interrupted()
         now = time.monotonic()
+        if seen and done < seen[-1][1]:  # other work has begun
+            seen.clear()
         if not seen or now - seen[-1][0] >= 1:
             seen.append((now, done))
         while now - seen[0][0] > _SPEED_OVER:
