@@ -85,6 +85,14 @@ def test_analyses_are_written_as_tables(cli, study):
         pd.testing.assert_frame_equal(table, pd.read_csv(StringIO(given.to_csv(index=False))))
 
 
+def test_analyses_follow_new_answers(cli, study):
+    chosen = ("stimuli.labels=labels.csv", "analyses=[accuracy]", "report=false")
+    assert cli("run", study, "--out", "run", *SMALL, "seeds=0", *chosen).code == 0
+    assert cli("recognize", "run", "--by", "bundled:picto-alexnet", "--no-report").code == 0
+    (path,) = Path("run/analyses").iterdir()
+    assert "picto-alexnet" in set(pd.read_csv(path)["observer"])
+
+
 def test_an_analysis_that_cannot_be_made_is_said_and_stops_nothing(cli, study):
     ended = cli("run", study, "--out", "run", *SMALL, "seeds=0", "analyses=[seeds, recognition]")
     assert ended.code == 0 and ended.err.count("analysis ") == 1 and "analysis seeds: " in ended.err

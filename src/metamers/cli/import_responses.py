@@ -59,6 +59,7 @@ def import_responses(
     from metamers.observers import import_responses
     from metamers.observers.model_observer import some
     from metamers.store import SIMULATED, Store, build_tables, read_table
+    from metamers.study.analyses import renew_analyses
 
     if not files:
         raise MetamersError("no file of responses is named; give at least one CSV file after the run")
@@ -69,6 +70,7 @@ def import_responses(
         records = import_responses(store, tables, columns=fields, rt_unit=rt_unit, space=space, replace=replace)
         _say_replaced(store, known.values())
         build_tables(store)
+        renew_analyses(store, say_note)
         table = read_table(store, "responses")
     page = None
     if report:

@@ -143,9 +143,10 @@ def _finish(store: "Store", new: dict[str, int], *, report: bool, json: bool) ->
     from metamers.analysis import count_responses
     from metamers.observers.model_observer import some
     from metamers.report import write_report
-    from metamers.study.analyses import responses_in_parts, write_recognition
+    from metamers.study.analyses import renew_analyses, responses_in_parts, write_recognition
 
     matrix = write_recognition(store)
+    renew_analyses(store, say_note)
     counts = count_responses(responses_in_parts(store))
     observers = []
     for name, count in new.items():

@@ -180,4 +180,4 @@ def _line(name: str, cost: "dict[str, Any]") -> str:
     cells, time_ = f"{cost['cells']:,} cells", duration(cost["seconds"])
     if cost["done"]:
         cells += f" ({cost['done']:,} of them there already)"
-    return f"{name}: {cells}, {time_}, {memory:,.0f} MB of memory for a batch, {disk:,.0f} MB on disk"
+    return f"{name}: {cells}, {time_}, {memory:,.0f} MB of memory for a batch, {disk:,.1f} MB on disk"

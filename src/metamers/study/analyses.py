@@ -46,6 +46,11 @@ def run_analyses(store: Store, names: Sequence[str], say: Say) -> None:
             write_whole(store.folder / "analyses" / f"{name}.csv", content)
 
 
+def renew_analyses(store: Store, say: Say) -> None:
+    """Write the analyses of a run that are there anew, as its answers have changed."""
+    run_analyses(store, [name for name in ANALYSES if (store.folder / "analyses" / f"{name}.csv").is_file()], say)
+
+
 def responses_in_parts(store: Store) -> "Iterator[pd.DataFrame]":
     """The tables `responses` and `controls` of a run one after another, a part at a time, as far as scores need
     them."""
