@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import metamers
 from benchmarks.__main__ import table
 from metamers.analysis.bootstrap import counts, interval, resample_weights
+from metamers.analysis.scores import tidy
 from metamers.matching import Representation
 from metamers.models import fit_to_model
 from metamers.observers import recognize
@@ -64,7 +65,7 @@ def recognized(tables: Mapping[str, pd.DataFrame], observers: Sequence[str]) -> 
 
     `of_right` is that mean over the references that the generating model itself names right.
     """
-    answers, matches = tables["responses"], tables["matches"]
+    answers, matches = tidy(tables["responses"]), tables["matches"]
     passed = set(matches.cell[matches.verdict == "passed"])
     metamers_ = answers[answers["cell"].isin(passed)]
     references = sorted(set(answers["reference"]))

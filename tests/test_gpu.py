@@ -83,7 +83,7 @@ def test_nothing_waits_for_the_device_between_two_checks(model, images, recipe):
     waits(model, images, recipe, 5)  # the first pass looks at the model
     few, many = (waits(model, images, recipe, steps) for steps in (5, 45))
     assert engine.CHECK_EVERY > 45  # so that both look at the losses at their first and last step alone
-    assert few == many
+    assert few == many > 0
 
 
 def waits(model, images, recipe, steps):
@@ -120,7 +120,7 @@ def test_a_batch_that_does_not_fit_in_memory_is_halved(model, images):
     assert torch.allclose(halved.raw, whole.raw, atol=1e-3)
 
 
-def test_metamers_of_sounds_pass(images):
+def test_metamers_of_sounds_pass():
     model = metamers.load_model("bundled:word-cochcnn", device=DEVICE)
     clips = load_stimuli("bundled:spoken_clips", limit=4)
     result = metamers.synthesize(model, clips, model.stages[-2])

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
@@ -47,8 +47,13 @@ def table_of(found):
     return pd.DataFrame(rows).astype({**dict.fromkeys(text, "string"), "correct": "boolean"})
 
 
+# References that are first seen without a score.
+LATE = [(0, 0, None), (1, 0, "x"), (2, 0, "x"), (0, 1, "x")]
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.lists(answers, min_size=1, max_size=60, unique_by=lambda a: a[:4]), st.integers(1, 9))
+@example([(STAGES[0], OBSERVERS[0], *rest) for rest in LATE], 9)
 def test_counted_answers_have_the_statistics_of_single_ones(found, size):
     table = table_of(found)
     failed = {cell for cell in table["cell"] if cell.endswith("s2")}

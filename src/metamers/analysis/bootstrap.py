@@ -127,6 +127,7 @@ class _Resamples:
         if not self._drawn:
             return np.ones((1, n))
         if n not in self._weights:
-            generator = self._generators.setdefault(n, np.random.default_rng(self._seed))
-            self._weights[n] = resample_weights(n, self._n_resamples, generator)
+            if n not in self._generators:
+                self._generators[n] = np.random.default_rng(self._seed)
+            self._weights[n] = resample_weights(n, self._n_resamples, self._generators[n])
         return self._weights[n]

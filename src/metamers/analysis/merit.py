@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metamers.analysis.bootstrap import counts, interval, resample_weights
+from metamers.analysis.bootstrap import counts, interval, parts_of, resample_weights
 from metamers.analysis.designs import need_columns
 from metamers.analysis.recognition import NATURAL
 from metamers.analysis.scores import chances_of, is_metamer, scored, tidy
@@ -118,7 +118,7 @@ def _merit(
     table: pd.DataFrame,
     stages: Sequence[str],
     references: list[str],
-    weights: Array,
+    weights: NDArray[np.uint16],
     guessing: Mapping[str, float],
 ) -> dict[str, Any]:
     scaled = [_scaled(table, stage, references, weights, guessing) for stage in (NATURAL, *stages)]
@@ -134,7 +134,7 @@ def _merit(
 
 
 def _scaled(
-    table: pd.DataFrame, stage: str, references: list[str], weights: Array, guessing: Mapping[str, float]
+    table: pd.DataFrame, stage: str, references: list[str], weights: NDArray[np.uint16], guessing: Mapping[str, float]
 ) -> Array:
     """Recognition at a stage, 0 for chance and 1 for what the observers of this stage reach on natural stimuli."""
     here = table[table["stage"] == stage]
@@ -146,18 +146,22 @@ def _scaled(
         return np.where(above > 0, (_mean_recognition(here, references, weights) - chance) / above, np.nan)
 
 
-def _mean_recognition(table: pd.DataFrame, references: list[str], weights: Array) -> Array:
+def _mean_recognition(table: pd.DataFrame, references: list[str], weights: NDArray[np.uint16]) -> Array:
     """The unweighted mean over observers [1 + n_resamples], first of the references as they are."""
     proportions = []
     for _, answers in table.groupby("observer", sort=False):
         right, count = counts(answers, answers["observer"], answers["reference"])
         places = pd.Index(references).get_indexer(pd.Index(dict.fromkeys(answers["reference"])))
-        total, hits = weights[:, places] @ count[0], weights[:, places] @ right[0]
+        drawn = (weights[part.start : part.stop, places].astype(float) for part in parts_of(len(weights)))
+        total, hits = np.concatenate([some @ np.stack([count[0], right[0]], axis=1) for some in drawn]).T
         proportions.append(np.divide(hits, total, out=np.full(len(total), np.nan), where=total > 0))
     mean: Array = np.mean(proportions, axis=0)
     return mean
 
 
-def _reference_weights(references: list[str], n_resamples: int, seed: int) -> Array:
-    drawn = resample_weights(len(references), n_resamples, np.random.default_rng(seed))
-    return np.vstack([np.ones((1, len(references))), drawn])
+def _reference_weights(references: list[str], n_resamples: int, seed: int) -> NDArray[np.uint16]:
+    """How often each reference counts: [1 + n_resamples, references], first once each."""
+    weights, rng = np.ones((1 + n_resamples, len(references)), np.uint16), np.random.default_rng(seed)
+    for part in parts_of(n_resamples):
+        weights[1 + part.start : 1 + part.stop] = resample_weights(len(references), len(part), rng)
+    return weights

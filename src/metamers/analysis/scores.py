@@ -51,10 +51,11 @@ def tidy(responses: pd.DataFrame) -> pd.DataFrame:
     `n_correct`, which are 1 or 0 for whether a response is scored, and correct.
 
     A table with the columns `COUNTED` is one of many responses a row: `n` that are scored, `n_correct` of them correct.
+    Whether a trial is there twice cannot be told of it.
 
     Raises what `participant_scores` does.
     """
-    are_counted = "n_correct" in responses
+    are_counted = "n_correct" in responses and "correct" not in responses
     need_columns(responses, COUNTED if are_counted else NEEDED, "the table of responses")
     table = responses.copy()
     for name in ("cell", "model", "stage", "observer", "observer_kind", "label", "response", "reference"):

@@ -1,6 +1,7 @@
 """The answers of observers, counted on the disk, as there may be very many."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TEXTS = ("model", "stage", "observer", "observer_kind", "participant", "reference", "label", "response")
-NEEDED = ("cell", *TEXTS, "correct")
+COLUMNS = ("cell", *TEXTS, "correct")
 """The columns that are counted."""
 
 _GROUP = "model, stage, observer, observer_kind"
@@ -21,14 +22,15 @@ class Answers:
     """Answers of a table that comes in parts, those alike as one: seeds and recipes are pooled.
 
     Natural stimuli have an empty model, and what is not known is empty. `is_failed` tells of a cell whether it failed:
-    its answers are left out of everything but `n_failed`, `observers` and `labels`.
+    its answers are left out of everything but `n_failed`, `observers` and `labels`. A trial that is there twice counts
+    twice.
     """
 
     def __init__(self, parts: "Iterable[pd.DataFrame]", is_failed: Callable[[str], bool] = lambda cell: False) -> None:
         self._database = temporary_database()
         self._database.execute(f"CREATE TABLE answers ({_KEY}, n, n_scored, n_correct, PRIMARY KEY ({_KEY}))")
         self._database.executemany(
-            f"INSERT INTO answers VALUES ({', '.join('?' * 12)}) ON CONFLICT DO UPDATE SET n = n + 1, "
+            f"INSERT INTO answers VALUES ({', '.join('?' * 12)}) ON CONFLICT ({_KEY}) DO UPDATE SET n = n + 1, "
             "n_scored = n_scored + excluded.n_scored, n_correct = n_correct + excluded.n_correct",
             (row for part in parts for row in _rows(part, is_failed)),
         )
@@ -50,9 +52,13 @@ class Answers:
             yield self._table(
                 f"{by}, n, n_correct",
                 f"SELECT {by}, SUM(n_scored), SUM(n_correct) FROM answers WHERE NOT failed AND model = ? AND stage = ? "
-                f"GROUP BY {by} ORDER BY MIN(rowid)",
+                f"GROUP BY {by} ORDER BY MIN(CASE WHEN n_scored THEN rowid END)",  # as references are resampled
                 (model, stage),
             )
+
+    def with_natural(self, model: str) -> "Iterator[pd.DataFrame]":
+        """Those of the natural stimuli and other things without a model, then those of a model."""
+        return chain(self.of(""), self.of(model))
 
     def confusions(self, model: str) -> "pd.DataFrame":
         """How often which label of the natural stimuli, and of a model's metamers, got which response, where they are
@@ -75,8 +81,9 @@ class Answers:
         return [name for (name,) in self._database.select("SELECT DISTINCT observer FROM answers")]
 
     def people(self) -> list[str]:
-        """The participants' names."""
-        command = "SELECT DISTINCT participant FROM answers WHERE NOT failed AND observer_kind = 'human'"
+        """The participants' names, of those who have one."""
+        human = "NOT failed AND observer_kind = 'human' AND participant != observer"
+        command = f"SELECT DISTINCT participant FROM answers WHERE {human}"
         return [name for (name,) in self._database.select(command)]
 
     @property

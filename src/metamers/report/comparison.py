@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +52,7 @@ def comparison(results: Results, answers: Answers, chances: Mapping[str, float])
 def _by_others(answers: Answers, model: str, others: "pd.Series[str]") -> "pd.DataFrame":
     import pandas as pd
 
-    parts = (part[part["observer"].isin(others)] for part in chain(answers.of(""), answers.of(model)))
+    parts = (part[part["observer"].isin(others)] for part in answers.with_natural(model))
     parts = (part.assign(participant=part["observer"], observer="others") for part in parts)
     return pd.concat([bootstrap_recognition(part, chance=float("nan")) for part in parts if (part["n"] > 0).any()])
 

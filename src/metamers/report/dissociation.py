@@ -50,7 +50,7 @@ def _merits(results: Results, answers: Answers, chances: Mapping[str, float]) ->
 
     found = []
     for model in results.stages:
-        own = pd.concat([*answers.of(""), *answers.of(model)])
+        own = pd.concat(answers.with_natural(model))
         with suppress(MetamersError):  # of a model whose metamers nobody else saw
             found.append(figure_of_merit(own, stages=results.stages, chance=chances, observer_kind="model"))
     if not found:

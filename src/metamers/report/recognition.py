@@ -57,7 +57,7 @@ def recognition(results: Results) -> dict[str, Any]:
         "matrix": _matrix(results, _joined(table, of_controls)),
         "confusions": [found for model in results.stages if (found := _confusion(results, model, answers))],
         "idiosyncrasy": _idiosyncrasy(results, answers),
-        "relation": _relation(results, answers) if people else None,
+        "relation": _relation(results, answers) if people and results.stages else None,
         "comparison": comparison(results, answers, chances),
         "dissociation": dissociation(results, answers, chances),
         "chances": observer_figures.chance_levels(table),
@@ -88,9 +88,9 @@ def _of_model(
         return None
     observers = set(table.loc[table["model"] == model, "observer"])
     curves = table[table["model"].isin(["", model]) & table["observer"].isin(observers)]
-    seen = (part[part["observer"].isin(observers)] for part in chain(answers.of(""), answers.of(model)))
+    seen = (part[part["observer"].isin(observers)] for part in answers.with_natural(model))
     groups = _bootstrapped(_grouped(part, model) for part in seen)
-    untrained = chain(controls.of(""), controls.of(f"untrained-{model}"))
+    untrained = controls.with_natural(f"untrained-{model}")
     floors = _bootstrapped((_grouped(part, model) for part in untrained), n_resamples=1)
     order = [*([NATURAL] if (curves["stage"] == NATURAL).any() else []), *results.stages[model]]
     return {
@@ -148,7 +148,7 @@ def _statistics(answers: Answers, model: str, table: "pd.DataFrame") -> str | No
     if set(others["observer_kind"]) != {"human", "model"}:
         return None
     try:
-        scores = _joined(*map(participant_scores, chain(answers.of(""), answers.of(model))))
+        scores = _joined(*map(participant_scores, answers.with_natural(model)))
         scores = kind_by_stage(scores, model)
         rows = mixed_anova(scores, value="proportion", subject="subject", within="stage", between="observer_kind")
     except MetamersError as error:

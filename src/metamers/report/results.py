@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metamers.report.answers import NEEDED, Answers
+from metamers.report.answers import COLUMNS, Answers
 from metamers.report.cells import Cells, collect
 from metamers.store import UNUSABLE, Record, Store, read_table, robustness, table_parts
 
@@ -63,8 +63,8 @@ class Results:
         return table if self.recipe is None else table[table["recipe"].isna() | (table["recipe"] == self.recipe)]
 
     def answers(self, table: str = "responses") -> Answers:
-        """Those of a table (or `controls`), counted."""
-        return Answers(table_parts(self.store, table, list(NEEDED)), self.is_failed)
+        """Those of a table (or `controls`), counted; of all recipes."""
+        return Answers(table_parts(self.store, table, list(COLUMNS)), self.is_failed)
 
     def is_failed(self, cell: str) -> bool:
         """Whether a cell failed or met an error."""

@@ -15,7 +15,7 @@ from torch import nn
 
 from metamers.errors import MetamersError
 from metamers.models import StagedModel, fit_to_model, load_model, own_kind
-from metamers.models.devices import parse_device
+from metamers.models.devices import exact_convolutions, parse_device
 from metamers.models.state_dicts import put_weights, random_weights_from, read_weights, weights_hash
 from metamers.stimuli import StimulusSet, load_stimuli
 from metamers.stimuli.written import VALUE_RANGES
@@ -132,6 +132,7 @@ def _input(model: StagedModel) -> str:
 
 def _processes(config: TrainingConfig) -> Processes:
     device = parse_device(config.device)
+    exact_convolutions(device)
     if config.processes == 1:
         return OneProcess(device)
     fabric = fabric_of(config.processes, device)
