@@ -36,6 +36,7 @@ def main() -> None:
     from metamers.study.study_file import read_study
 
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
     with tempfile.TemporaryDirectory() as scratch, workers(1) as one, workers(2) as two:
         path = Path(scratch) / "study.yaml"
         path.write_text(STUDY)
