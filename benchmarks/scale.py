@@ -1,5 +1,5 @@
 """What a study of 100,000 cells costs to plan and to look at, and what memory runs of different sizes take, their pages
-included: `python -m benchmarks.scale` prints it as JSON."""
+and analyses included: `python -m benchmarks.scale` prints it as JSON."""
 
 import json
 import os
@@ -37,8 +37,11 @@ null_stimuli: FOLDER/null.npz
 recipes: {name: fast, set: {steps: 20}}
 seeds: [SEEDS]
 observers: ["FOLDER/nets.py:net:1", "FOLDER/nets.py:net:2"]
+analyses: [ANALYSES]
 """
 IMAGES = 100
+ANALYSES = ("recognition", "accuracy", "confusion", "consistency", "idiosyncrasy", "merit")
+"""All but `seeds`, whose time grows with the square of their number."""
 SEEDS = (4, 160, 640)
 
 
@@ -67,7 +70,8 @@ def write_toy(folder: Path, seeds: int) -> Path:
     np.savez(folder / "null.npz", X=pixels[:64])
     (folder / "nets.py").write_text(NETS)
     study = folder / "toy.yaml"
-    study.write_text(TOY.replace("FOLDER", str(folder)).replace("SEEDS", ", ".join(map(str, range(seeds)))))
+    text = TOY.replace("FOLDER", str(folder)).replace("SEEDS", ", ".join(map(str, range(seeds))))
+    study.write_text(text.replace("ANALYSES", ", ".join(ANALYSES)))
     return study
 
 

@@ -6,11 +6,16 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
 
+from metamers import analysis
+from metamers.report.results import read_results
+from metamers.store import read_table
 from metamers.store.store import FORMAT
+from metamers.study.analyses import ANALYSES, merits, seeds
 
 MODELS, STAGES, REFERENCES, LABELS = ("net", "deep"), ("a", "b", "c"), 8, ("cat", "cup")
 KNOWN = {"natural": 1.0, "a": 0.9, "b": 0.6, "c": 0.4}
@@ -256,3 +261,64 @@ def test_recognition_is_in_the_order_of_the_stages(cli, run_folder):
     assert list(dict.fromkeys((row["model"], row["stage"]) for row in rows)) == [
         *(("", "natural"), *(("net", stage) for stage in STAGES), *(("deep", stage) for stage in STAGES))
     ]
+
+
+@pytest.fixture
+def results(run_folder):
+    return read_results(run_folder)
+
+
+@pytest.fixture
+def whole(results):
+    """The responses as one table, but for those to the cell that failed."""
+    table = read_table(results.store, "responses")
+    return table[table["cell"] != "net/c/fast/r0/s0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "of_table"),
+    [
+        ("recognition", lambda table: analysis.bootstrap_recognition(table, chance=0.5)),
+        ("accuracy", analysis.balanced_accuracy),
+        ("confusion", analysis.confusion),
+        ("consistency", analysis.error_consistency),
+        ("idiosyncrasy", analysis.idiosyncrasy),
+        ("seeds", analysis.seed_agreement),
+    ],
+)
+def test_what_is_made_of_parts_is_that_of_the_whole(results, whole, monkeypatch, name, of_table):
+    expected = of_table(whole)
+    for rows in (1, 500):
+        monkeypatch.setattr("metamers.study.analyses._ROWS", rows)
+        found = ANALYSES[name](results, print)[expected.columns.drop(["n_references", "n_pairs"], errors="ignore")]
+        keys = ["model", "stage", "observer_a", "observer_b", "observer", "label", "response"]
+        keys = [key for key in keys if key in found]
+        found, wanted = (t.sort_values(keys, ignore_index=True) for t in (found, expected[found.columns]))
+        pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
+
+
+def test_merits_by_model_are_those_of_the_whole(results, whole):
+    chance = {"run": results.chances(results.answers())}
+    stages = {"run": results.stages}
+    for observers in ("model", "human"):
+        found = merits([results], observers, 50, print).drop(columns="run")
+        expected = analysis.compare_runs(
+            {"run": whole}, stages=stages, chance=chance, observer_kind=observers, n_resamples=50
+        )
+        pd.testing.assert_frame_equal(found, expected.drop(columns="run"))
+
+
+def test_distances_of_seeds_are_pooled_over_references(results, monkeypatch):
+    whole = seeds(results, print)
+    n = {(row.model, row.stage): row.n_references for row in whole.itertuples()}
+    assert n == {(model, stage): 8 - ((model, stage) == ("net", "c")) for model in MODELS for stage in STAGES}
+    monkeypatch.setattr("metamers.study.analyses._SIGNALS", 1)
+    pd.testing.assert_frame_equal(seeds(results, print), whole)
+
+
+def test_a_wrong_response_is_refused_whatever_is_said_of_other_stages(cli, run_folder):
+    rows = responses_of(run_folder)
+    twice = next(row for row in rows if row["stage"] == "b")
+    respond(run_folder, [*rows, twice])
+    for what in ("consistency", "idiosyncrasy", "merit", "seeds"):
+        assert "twice" in cli("analyze", what, run_folder).err

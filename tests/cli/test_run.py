@@ -183,6 +183,42 @@ def test_bad_studies_are_refused_before_any_work(cli, study, change, words):
     assert not Path("run").exists()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("stages: ['1']", "stages: ['1', nowhere]", "study.yaml, line 2: models.0.stages: model 'net' has no stage"),
+        ("stages: ['1']", "stages: 'x*'", "study.yaml, line 2: models.0.stages: model 'net' has no stage 'x*'; `meta"),
+        ("nets.py:net", "nets.py:nett", "study.yaml, line 1: models.0: "),
+        ("nets.py:features", "nets.py:net", "study.yaml, line 3: models.1: two models are named 'net'"),
+        ("stages: all", "stages: nowhere", "study.yaml, line 4: stages: model 'features' has no stage 'nowhere'"),
+        ("STIMULI", "nothing", "study.yaml, line 5: stimuli: "),
+        ("null.npz", "nothing.npz", "study.yaml, line 6: null_stimuli: "),
+        ("fast}", "slow}", "study.yaml, line 7: recipes.0: no recipe 'slow'"),
+        ("picto-resnet", "picto", "study.yaml, line 8: observers.0: no bundled model 'picto'"),
+        (
+            "picto-resnet",
+            "picto-resnet, nets.py:features",
+            "study.yaml, line 8: observers.1: observer 'features' makes",
+        ),
+    ],
+)
+def test_errors_name_the_line_of_what_cannot_be_had(cli, images, null_npz, old, new, words):
+    text = (
+        "models: [{source: 'nets.py:net',\n    stages: ['1']},\n  nets.py:features]\nstages: all\nstimuli: STIMULI\n"
+        "null_stimuli: null.npz\nrecipes: {name: fast}\nobservers: [bundled:picto-resnet]\n"
+    )
+    Path("study.yaml").write_text(text.replace(old, new).replace("STIMULI", str(images)))
+    ended = cli("run", "study.yaml", "--out", "run")
+    assert ended.code == 2 and words in ended.err and ended.err.count("\n") == 1
+    assert not Path("run").exists()
+
+
+def test_a_changed_value_has_no_line(cli, study):
+    refused = cli("run", study, "--out", "run", "--set", "observers=[]", "recipes=slow").err
+    assert "study.yaml: recipes.0: no recipe 'slow'" in refused
+    assert "study.yaml: seeds.0 'a'" in cli("run", study, "--out", "run", "--set", "seeds=[a]").err
+
+
 def test_the_folder_is_asked_for(cli, study):
     ended = cli("run", study)
     assert ended.code == 2 and "--out is missing" in ended.err

@@ -11,6 +11,7 @@ from metamers.analysis import bootstrap_recognition, idiosyncrasy, recognition_b
 from metamers.report import observer_figures
 from metamers.report.drawing import styled
 from metamers.report.results import Results, read_results
+from metamers.store import read_table
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +20,12 @@ def results(run: Path) -> Results:
 
 
 def curves(results: Results, model: str) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    table = recognition_by_stage(results.responses, 0.25, stages=results.stages)
+    responses = read_table(results.store, "responses")
+    table = recognition_by_stage(responses, 0.25, stages=results.stages)
     table = table[table["model"].isin(["", model])]
-    names = results.responses["observer"].where(results.responses["observer"] == model, "other models")
-    who = {"observer": names.replace(model, "the model itself"), "participant": results.responses["observer"]}
-    groups = bootstrap_recognition(results.responses.assign(**who), n_resamples=20)
+    names = responses["observer"].where(responses["observer"] == model, "other models")
+    who = {"observer": names.replace(model, "the model itself"), "participant": responses["observer"]}
+    groups = bootstrap_recognition(responses.assign(**who), n_resamples=20)
     return table, groups[groups["model"].isin(["", model])], ["natural", *results.stages[model]]
 
 
@@ -70,7 +72,7 @@ def test_confusions_are_shares_of_a_row() -> None:
 
 
 def test_idiosyncrasy_draws_each_generating_model(results: Results) -> None:
-    table = idiosyncrasy(results.responses, n_resamples=20)
+    table = idiosyncrasy(read_table(results.store, "responses"), n_resamples=20)
     with styled("test"):
         axes = observer_figures.idiosyncrasy_figure(table, results.stages).axes[0]
     lines = lines_of(axes)

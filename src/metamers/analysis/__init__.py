@@ -7,8 +7,14 @@ from metamers.analysis.confusion import (
     balanced_accuracy_of_counts,
     confusion,
     confusion_of_counts,
+    count_confusions,
 )
-from metamers.analysis.consistency import error_consistency, split_half_reliability
+from metamers.analysis.consistency import (
+    consistency_of_counts,
+    count_shared,
+    error_consistency,
+    split_half_reliability,
+)
 from metamers.analysis.designs import Design, Factor, design_of, without_incomplete
 from metamers.analysis.idiosyncrasy import idiosyncrasy
 from metamers.analysis.merit import compare_runs, figure_of_merit
@@ -31,13 +37,20 @@ from metamers.analysis.relation import (
 )
 from metamers.analysis.robustness import robustness_table
 from metamers.analysis.scores import participant_scores
-from metamers.analysis.seeds import seed_agreement, seed_distances
+from metamers.analysis.seeds import (
+    agreement_of_counts,
+    count_alike,
+    pooled_distances,
+    seed_agreement,
+    seed_distances,
+)
 from metamers.intervals import wilson_interval
 
 __all__ = [
     "Design",
     "Factor",
     "PermutationTest",
+    "agreement_of_counts",
     "anova",
     "balanced_accuracy",
     "balanced_accuracy_of_counts",
@@ -46,8 +59,12 @@ __all__ = [
     "compare_runs",
     "confusion",
     "confusion_of_counts",
+    "consistency_of_counts",
     "correlations",
+    "count_alike",
+    "count_confusions",
     "count_responses",
+    "count_shared",
     "design_of",
     "error_consistency",
     "figure_of_merit",
@@ -60,6 +77,7 @@ __all__ = [
     "participant_scores",
     "permutation_test",
     "permute",
+    "pooled_distances",
     "recognition_by_stage",
     "recognition_of_counts",
     "repeated_measures_anova",

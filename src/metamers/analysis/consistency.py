@@ -1,7 +1,7 @@
 """Whether observers err on the same stimuli, and how reliable people's recognition is."""
 
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Iterable, Sequence
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from metamers.analysis.scores import scored, tidy
 from metamers.errors import MetamersError
 
 Array = NDArray[np.float64]
+
+SHARED = ("model", "stage", "observer_a", "observer_b", "n", "n_a", "n_b", "n_alike")
 
 
 def error_consistency(responses: pd.DataFrame) -> pd.DataFrame:
@@ -27,6 +29,15 @@ def error_consistency(responses: pd.DataFrame) -> pd.DataFrame:
     Source: Geirhos, Meding and Wichmann, NeurIPS 33, 13890-13902 (2020). Raises MetamersError as `participant_scores`
     does, and where no two observers share a stimulus.
     """
+    return consistency_of_counts([count_shared(responses)])
+
+
+def count_shared(responses: pd.DataFrame) -> pd.DataFrame:
+    """Of every two participants (or models) that saw the same stimuli, how many these are, on how many each was right,
+    and on how many both were right or both wrong: `model, stage, observer_a, observer_b, n, n_a, n_b, n_alike`.
+
+    Raises MetamersError as `participant_scores` does.
+    """
     table = scored(tidy(responses))
     # A participant's name, with its group's where it has one.
     same = table["participant"] == table["observer"]
@@ -38,11 +49,23 @@ def error_consistency(responses: pd.DataFrame) -> pd.DataFrame:
         for a, b in combinations(range(len(names)), 2):
             shared = (count[a] > 0) & (count[b] > 0)
             if shared.any():
-                pair = {"model": model, "stage": stage, "observer_a": names[a], "observer_b": names[b]}
-                rows.append(pair | kappa(right[a, shared] > 0, right[b, shared] > 0))
-    if not rows:
+                of_a, of_b = right[a, shared] > 0, right[b, shared] > 0
+                both = (int(shared.sum()), int(of_a.sum()), int(of_b.sum()), int((of_a == of_b).sum()))
+                rows.append((model, stage, names[a], names[b], *both))
+    return pd.DataFrame(rows, columns=list(SHARED))
+
+
+def consistency_of_counts(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """What `error_consistency` gives, from `count_shared` of some stimuli each."""
+    sums: dict[tuple[str, str, str, str], NDArray[np.int64]] = {}
+    for model, stage, a, b, n, n_a, n_b, alike in chain.from_iterable(part.itertuples(index=False) for part in parts):
+        pair, found = (model, stage, a, b), [n, n_a, n_b, alike]
+        if (model, stage, b, a) in sums:
+            pair, found = (model, stage, b, a), [n, n_b, n_a, alike]
+        sums[pair] = sums.get(pair, np.zeros(4, np.int64)) + found
+    if not sums:
         raise MetamersError("no two observers saw the same stimulus; error consistency compares shared stimuli")
-    return pd.DataFrame(rows)
+    return pd.DataFrame([dict(zip(SHARED[:4], pair, strict=True)) | _kappa(*map(int, n)) for pair, n in sums.items()])
 
 
 def kappa(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> dict[str, Any]:
@@ -52,15 +75,19 @@ def kappa(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> dict[str, Any]:
     >>> [figures[name] for name in ("observed", "expected", "kappa", "kappa_max")]
     [0.75, 0.5, 0.5, 0.5]
     """
-    p, q = float(a.mean()), float(b.mean())
-    observed, expected = float((a == b).mean()), p * q + (1 - p) * (1 - q)
+    return _kappa(len(a), int(a.sum()), int(b.sum()), int((a == b).sum()))
+
+
+def _kappa(n: int, n_a: int, n_b: int, n_alike: int) -> dict[str, Any]:
+    p, q, observed = n_a / n, n_b / n, n_alike / n
+    expected = p * q + (1 - p) * (1 - q)
     known = expected < 1 - 1e-12
 
     def scaled(agreement: float) -> float:
         return (agreement - expected) / (1 - expected) if known else float("nan")
 
     return {
-        **{"n": len(a), "accuracy_a": p, "accuracy_b": q, "observed": observed, "expected": expected},
+        **{"n": n, "accuracy_a": p, "accuracy_b": q, "observed": observed, "expected": expected},
         **{"kappa": scaled(observed), "kappa_min": scaled(abs(p + q - 1)), "kappa_max": scaled(1 - abs(p - q))},
         "note": "" if known else "undefined: both are always right or both always wrong",
     }

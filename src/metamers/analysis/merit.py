@@ -1,6 +1,6 @@
 """One figure of merit per model: how much of its metamers others recognize, over all of its stages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -43,12 +43,12 @@ def figure_of_merit(
 
     Raises MetamersError as `participant_scores` does, and where no other observer saw metamers and natural stimuli.
     """
-    rows = _merits(responses, stages or {}, chance, observer_kind, n_resamples, seed)
+    rows = _merits([responses], stages or {}, chance, observer_kind, n_resamples, seed)
     return pd.DataFrame([{name: row[name] for name in COLUMNS} for row in rows], columns=list(COLUMNS))
 
 
 def compare_runs(
-    runs: Mapping[str, pd.DataFrame],
+    runs: Mapping[str, pd.DataFrame | Iterable[pd.DataFrame]],
     *,
     stages: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     chance: float | Mapping[str, Mapping[str, float]] | None = None,
@@ -58,16 +58,18 @@ def compare_runs(
 ) -> pd.DataFrame:
     """The figures of merit of any number of runs (name to responses), each model's beside the first one's.
 
-    The columns of `figure_of_merit` after `run`, then `difference, difference_low, difference_high`: from the first
-    row's, with its 95 % interval; runs with the same references resample them together. `stages` goes by run, and so
-    does `chance` by observer: one name may stand for other choices in another run. Raises what `figure_of_merit` does,
-    naming the run.
+    The responses of a run may come in parts, each to the natural stimuli and to all metamers of some models. The
+    columns of `figure_of_merit` after `run`, then `difference, difference_low, difference_high`: from the first row's,
+    with its 95 % interval; models and runs with the same references resample them together. `stages` goes by run, and
+    so does `chance` by observer: one name may stand for other choices in another run. Raises what `figure_of_merit`
+    does, naming the run.
     """
     rows = []
     for name, responses in runs.items():
         try:
             guessing = chance.get(name) if isinstance(chance, Mapping) else chance
-            found = _merits(responses, (stages or {}).get(name, {}), guessing, observer_kind, n_resamples, seed)
+            parts = [responses] if isinstance(responses, pd.DataFrame) else responses
+            found = _merits(parts, (stages or {}).get(name, {}), guessing, observer_kind, n_resamples, seed)
         except MetamersError as error:
             raise MetamersError(f"{name}: {error}") from None
         rows += [{"run": name} | row for row in found]
@@ -81,31 +83,32 @@ def compare_runs(
 
 
 def _merits(
-    responses: pd.DataFrame,
+    parts: Iterable[pd.DataFrame],
     stages: Mapping[str, Sequence[str]],
     chance: float | Mapping[str, float] | None,
     observer_kind: str | None,
     n_resamples: int,
     seed: int,
 ) -> list[dict[str, Any]]:
-    need_columns(responses, ["reference"], "the table of responses")
-    guessing = chances_of(responses, chance)
-    table = scored(tidy(responses))
-    if observer_kind is not None:
-        table = table[table["observer_kind"] == observer_kind]
-    references = sorted(set(table["reference"]))
-    weights = _reference_weights(references, n_resamples, seed)
-    natural = table[table["stage"] == NATURAL]
     rows = []
-    for model, metamers in table[is_metamer(table)].groupby("model", sort=False):
-        metamers = metamers[metamers["observer"] != model]
-        seen = set(metamers["observer"]) & set(natural["observer"])
-        if seen:
-            metamers = metamers[metamers["observer"].isin(seen)]
-            order = [s for s in stages.get(str(model), ()) if s in set(metamers["stage"])]
-            order = list(dict.fromkeys([*order, *metamers["stage"]]))
-            both = pd.concat([natural[natural["observer"].isin(seen)], metamers])
-            rows.append({"model": model} | _merit(both, order, references, weights, guessing))
+    for responses in parts:
+        need_columns(responses, ["reference"], "the table of responses")
+        guessing = chances_of(responses, chance)
+        table = scored(tidy(responses))
+        if observer_kind is not None:
+            table = table[table["observer_kind"] == observer_kind]
+        natural = table[table["stage"] == NATURAL]
+        for model, metamers in table[is_metamer(table)].groupby("model", sort=False):
+            references = sorted({*natural["reference"], *metamers["reference"]})
+            metamers = metamers[metamers["observer"] != model]
+            seen = set(metamers["observer"]) & set(natural["observer"])
+            if seen:
+                metamers = metamers[metamers["observer"].isin(seen)]
+                order = [s for s in stages.get(str(model), ()) if s in set(metamers["stage"])]
+                order = list(dict.fromkeys([*order, *metamers["stage"]]))
+                both = pd.concat([natural[natural["observer"].isin(seen)], metamers])
+                weights = _reference_weights(references, n_resamples, seed)
+                rows.append({"model": model} | _merit(both, order, references, weights, guessing))
     if not rows:
         who = {"human": "person", "model": "other model"}.get(observer_kind or "", "other observer")
         raise MetamersError(

@@ -1,5 +1,7 @@
 """How different the metamers of one reference are that were made from several seeds."""
 
+from collections.abc import Iterable
+from functools import reduce
 from itertools import combinations
 
 import numpy as np
@@ -7,10 +9,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from metamers.analysis.designs import need_columns
+from metamers.analysis.recognition import GROUPS
 from metamers.analysis.scores import is_metamer, tidy
 from metamers.errors import MetamersError
 
 METAMER = ["model", "stage", "recipe", "reference"]
+_COUNTS = ("n", "n_references", "n_pairs", "n_alike")
 
 
 def seed_agreement(responses: pd.DataFrame) -> pd.DataFrame:
@@ -22,23 +26,45 @@ def seed_agreement(responses: pd.DataFrame) -> pd.DataFrame:
 
     Raises MetamersError as `participant_scores` does, for missing columns, and where no reference has two seeds.
     """
+    return agreement_of_counts([count_alike(responses)])
+
+
+def count_alike(responses: pd.DataFrame) -> pd.DataFrame:
+    """How many pairs of seeds there are, and got the same response (in rows whose `response` is empty), and how often
+    each response was given: `model, stage, observer, observer_kind, response, n, n_references, n_pairs, n_alike`.
+
+    Raises MetamersError as `participant_scores` does, and for missing columns.
+    """
     need_columns(responses, ["recipe", "reference", "seed", "response"], "the table of responses")
     table = tidy(responses)
     table = table[is_metamer(table) & (table["response"] != "")]
     table = table.assign(recipe=table["recipe"].astype("string").fillna("").astype(object))
-    groups = ["model", "stage", "observer", "observer_kind"]
-    same = [*groups, "recipe", "reference", "participant"]
+    same = [*GROUPS, "recipe", "reference", "participant"]
     alike = table.groupby([*same, "response"], sort=False).size().transform(_pairs).groupby(same, sort=False).sum()
-    made = pd.DataFrame({"alike": alike, "pairs": table.groupby(same, sort=False).size().transform(_pairs)})
-    made = made[made["pairs"] > 0].reset_index()
-    if made.empty:
+    made = pd.DataFrame({"n_alike": alike, "n_pairs": table.groupby(same, sort=False).size().transform(_pairs)})
+    of_group = made[made["n_pairs"] > 0].reset_index().groupby(GROUPS, sort=False)
+    pairs = of_group[["n_pairs", "n_alike"]].sum().assign(n_references=of_group["reference"].nunique(), response="")
+    given = table.groupby([*GROUPS, "response"], sort=False).size().rename("n")
+    counted = pd.concat([pairs.reset_index(), given.reset_index()], ignore_index=True)
+    return counted.reindex(columns=[*GROUPS, "response", *_COUNTS]).fillna(dict.fromkeys(_COUNTS, 0))
+
+
+def agreement_of_counts(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """What `seed_agreement` gives, from `count_alike` of some references each."""
+    keys = [*GROUPS, "response"]
+    sums = reduce(lambda one, other: _summed(pd.concat([one, other]), keys), (_summed(part, keys) for part in parts))
+    result = sums[(sums["response"] == "") & (sums["n_pairs"] > 0)].astype(dict.fromkeys(_COUNTS, int))
+    if result.empty:
         raise MetamersError("no reference has metamers from two seeds; make them with --seed 0 1")
-    shares = table.groupby(groups, sort=False)["response"].value_counts(normalize=True)
-    of_group = made.groupby(groups, sort=False)
-    result = pd.DataFrame({"n_references": of_group["reference"].nunique(), "n_pairs": of_group["pairs"].sum()})
-    result["agreement"] = of_group["alike"].sum() / result["n_pairs"]
-    result["expected"] = (shares**2).groupby(groups, sort=False).sum()
-    return result.reset_index()
+    n = sums.groupby(GROUPS, sort=False)["n"]
+    expected = (sums["n"] / n.transform("sum")).pow(2).groupby([sums[name] for name in GROUPS], sort=False).sum()
+    result["agreement"] = result["n_alike"] / result["n_pairs"]
+    result = result.merge(expected.rename("expected").reset_index(), on=GROUPS)
+    return result[[*GROUPS, "n_references", "n_pairs", "agreement", "expected"]]
+
+
+def _summed(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    return rows.groupby(keys, sort=False, as_index=False).sum()
 
 
 def _pairs(n: "pd.Series[int]") -> "pd.Series[int]":
@@ -76,6 +102,16 @@ def seed_distances(signals: pd.DataFrame) -> pd.DataFrame:
             "to_reference": table["to"].mean(),
         }
     ).reset_index()
+
+
+def pooled_distances(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """What `seed_distances` gives of all references, from what it gives of some references each."""
+    table = pd.concat(parts, ignore_index=True)
+    means = ["between_seeds", "to_reference"]
+    table[means] = table[means].mul(table["n_pairs"], axis=0)
+    sums = table.groupby(["model", "stage"], sort=False, as_index=False).sum()
+    sums[means] = sums[means].div(sums["n_pairs"], axis=0)
+    return sums
 
 
 def rms(a: ArrayLike, b: ArrayLike) -> float:

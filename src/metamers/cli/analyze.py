@@ -37,16 +37,9 @@ def recognition(
     json: Json = False,
 ) -> int:
     """Recognition by stage, with standard errors and 95 % bootstrap intervals, and chance."""
-    from metamers.analysis import bootstrap_recognition
-    from metamers.store import chances
+    from metamers.study import analyses
 
-    return _each(
-        (run, *runs),
-        json,
-        lambda r: bootstrap_recognition(
-            _responses(r), over=over, chance=chances(r.store), stages=r.stages, n_resamples=resamples
-        ),
-    )
+    return _each((run, *runs), json, lambda r: analyses.recognition(r, say_note, over=over, n_resamples=resamples))
 
 
 @analyze.command
@@ -132,9 +125,7 @@ def relation(run: Path, /, *runs: Path, figure: Path | None = None, json: Json =
 @analyze.command
 def consistency(run: Path, /, *runs: Path, json: Json = False) -> int:
     """Error consistency (kappa, with its ceiling) of every two observers on the stimuli that both saw."""
-    from metamers.analysis import error_consistency
-
-    return _each((run, *runs), json, lambda r: error_consistency(_responses(r)))
+    return _made("consistency", (run, *runs), json)
 
 
 @analyze.command
@@ -162,35 +153,28 @@ def idiosyncrasy(
     models
         A CSV file with the columns model, architecture, training: the other models are then split by these.
     """
-    from metamers.analysis import idiosyncrasy as own_minus_other
+    from metamers.study import analyses
 
-    known = None if models is None else _csv(models)
-    return _each((run, *runs), json, lambda r: own_minus_other(_responses(r), known, n_resamples=resamples))
+    known = {"models": None if models is None else _csv(models), "n_resamples": resamples}
+    return _each((run, *runs), json, lambda r: analyses.idiosyncrasy(r, say_note, **known))
 
 
 @analyze.command
 def seeds(run: Path, /, *runs: Path, json: Json = False) -> int:
     """How different the metamers of one reference from several seeds are, in pixels and to the observers."""
-
-    from metamers.study.analyses import seeds as of_seeds
-
-    return _each((run, *runs), json, lambda r: of_seeds(r, say_note))
+    return _made("seeds", (run, *runs), json)
 
 
 @analyze.command
 def confusion(run: Path, /, *runs: Path, json: Json = False) -> int:
     """How often each label got each response, the most frequent pairs of each observer and stage first."""
-    from metamers.analysis import confusion as confusions
-
-    return _each((run, *runs), json, lambda r: confusions(_responses(r)))
+    return _made("confusion", (run, *runs), json)
 
 
 @analyze.command
 def accuracy(run: Path, /, *runs: Path, json: Json = False) -> int:
     """Accuracy, and balanced accuracy, which weighs labels alike."""
-    from metamers.analysis import balanced_accuracy
-
-    return _each((run, *runs), json, lambda r: balanced_accuracy(_responses(r)))
+    return _made("accuracy", (run, *runs), json)
 
 
 @analyze.command
@@ -250,6 +234,13 @@ def _responses(results: "Results") -> "pd.DataFrame":
     from metamers.study.analyses import scored_responses
 
     return scored_responses(results, say_note)
+
+
+def _made(name: str, runs: tuple[Path, ...], json: bool) -> int:
+    """An analysis that a study can name, too."""
+    from metamers.study.analyses import ANALYSES
+
+    return _each(runs, json, lambda results: ANALYSES[name](results, say_note))
 
 
 def _each(runs: tuple[Path, ...], json: bool, table_of: Callable[["Results"], "pd.DataFrame"]) -> int:

@@ -76,25 +76,27 @@ def run(
     strict
         Exit with 1 when a cell did not pass.
     """
-    from metamers.store import Store
+    from metamers.store import Store, places_in
     from metamers.study.resolve import resolve
     from metamers.study.run import run_study
     from metamers.study.study_file import read_study
 
-    config = read_study(study, parse_changes(set_ or []))
+    changes = parse_changes(set_ or [])
+    config = read_study(study, changes)
+    where = places_in(study, changes)
     # The machines of a cluster may have GPUs where this one has none.
     elsewhere = workers is not None and (workers.address is not None or workers.slurm is not None)
     here = config.model_copy(update={"device": "cpu"}) if elsewhere else config
     if plan:
         if here != config:
             say_note("the time is measured on a CPU of this machine, not on the cluster's")
-        return _plan(resolve(here), out, json)
+        return _plan(resolve(here, where=where), out, json)
     if out is None:
         raise MetamersError("--out is missing; give the folder of the run, e.g. --out runs/mine")
     null = config.null_stimuli
     require_outside(out, config.stimuli.source, None if null is None else null.source)
     Store(out).require_free()
-    resolved = resolve(here)
+    resolved = resolve(here, where=where)
     with progress() as update, _runner(runner, workers or Workers(), config) as chosen:
         store = run_study(
             *(config, resolved, out),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from metamers.analysis import (
     bootstrap_recognition,
-    chance_level,
     confusion_of_counts,
     human_model_points,
     human_model_relation,
@@ -31,7 +30,6 @@ from metamers.report.drawing import draw
 from metamers.report.relation import relation_figure
 from metamers.report.results import NATURAL, Results
 from metamers.store import SIMULATED, slug
-from metamers.store import chances as recorded_chances
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +44,7 @@ def recognition(results: Results) -> dict[str, Any]:
     """Everything that the page says of responses. Cells that failed are left out."""
     answers, controls = results.answers(), results.answers("controls")
     table = recognition_of_counts(answers.counts(), float("nan"), stages=results.stages)
-    chances = _chances(results, answers)
+    chances = results.chances(answers)
     table["chance"] = table["observer"].map(chances)
     of_controls = recognition_of_counts(controls.counts(), float("nan"), stages=results.stages)
     models = [_of_model(results, model, answers, controls, table) for model in results.stages]
@@ -70,15 +68,6 @@ def recognition(results: Results) -> dict[str, Any]:
 def percent(value: float) -> str:
     """A proportion for reading; a dash for NaN."""
     return "\N{EN DASH}" if value != value else f"{100 * value:.0f} %"
-
-
-def _chances(results: Results, answers: Answers) -> dict[str, float]:
-    """What guessing gives each observer; where that is not recorded, what the labels tell."""
-    models = results.study.get("models") or []
-    sizes = {model.get("n_classes") or len(model.get("classes") or ()) for model in models}
-    known = sizes.pop() if len(sizes) == 1 else 0
-    level = 1 / known if known else chance_level(answers.labels())
-    return dict.fromkeys(answers.observers(), level) | recorded_chances(results.store)
 
 
 def _of_model(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metamers.analysis import chance_level
 from metamers.report.answers import COLUMNS, Answers
 from metamers.report.cells import Cells, collect
-from metamers.store import UNUSABLE, Record, Store, read_table, robustness, table_parts
+from metamers.store import RESPONSES, UNUSABLE, Record, Store, chances, robustness, table_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,24 +57,30 @@ class Results:
     recipe: str | None = None
     """Where `cells` are those of one recipe."""
 
-    @property
-    def responses(self) -> "pd.DataFrame":
-        """The table of that name, without those to metamers by other recipes."""
-        table = read_table(self.store, "responses")
-        return table if self.recipe is None else table[table["recipe"].isna() | (table["recipe"] == self.recipe)]
+    def responses(self) -> "Iterator[pd.DataFrame]":
+        """The table of that name, some hundred rows at a time, without those to metamers by other recipes and to cells
+        that failed or met an error."""
+        for part in table_parts(self.store, "responses", list(RESPONSES)):
+            chosen = np.fromiter((not self.is_failed(cell) for cell in part["cell"]), bool, len(part))
+            if self.recipe is not None:
+                chosen &= (part["recipe"].isna() | (part["recipe"] == self.recipe)).to_numpy(bool)
+            yield part[chosen]
 
     def answers(self, table: str = "responses") -> Answers:
         """Those of a table (or `controls`), counted; of all recipes."""
         return Answers(table_parts(self.store, table, list(COLUMNS)), self.is_failed)
 
+    def chances(self, answers: Answers) -> dict[str, float]:
+        """What guessing gives each observer of all answers; where that is not recorded, what the labels tell."""
+        models = self.study.get("models") or []
+        sizes = {model.get("n_classes") or len(model.get("classes") or ()) for model in models}
+        known = sizes.pop() if len(sizes) == 1 else 0
+        level = 1 / known if known else chance_level(answers.labels())
+        return dict.fromkeys(answers.observers(), level) | chances(self.store)
+
     def is_failed(self, cell: str) -> bool:
         """Whether a cell failed or met an error."""
         return self.cells.verdict(cell) in UNUSABLE
-
-    def without_failed(self, responses: "pd.DataFrame") -> "pd.DataFrame":
-        """Responses but for those to cells that failed or met an error."""
-        kept = (not self.is_failed(cell) for cell in responses["cell"])
-        return responses[np.fromiter(kept, bool, len(responses))]
 
 
 def read_results(folder: Path) -> Results:

@@ -1,42 +1,48 @@
 """Where results live: cells, whole-or-nothing files, records and tables. Imports no torch."""
 
 from metamers.store.cell import UNUSABLE, Cell, slug
-from metamers.store.configs import change, read_config, read_preset
+from metamers.store.configs import Place, change, places_in, read_config, read_preset
 from metamers.store.csv_files import read_csv_rows
 from metamers.store.files import read_json, sha256, write_json, write_whole
 from metamers.store.scratch import Lookup, sorted_on_disk, temporary_database
 from metamers.store.store import Record, Store, record_id
 from metamers.store.tables import (
     PERFECT_CORRELATION,
+    RESPONSES,
     ROUNDING,
     SIMULATED,
     build_tables,
     chances,
     matches,
     read_table,
+    responses,
     robustness,
     table_parts,
 )
 
 __all__ = [
     "PERFECT_CORRELATION",
+    "RESPONSES",
     "ROUNDING",
     "SIMULATED",
     "UNUSABLE",
     "Cell",
     "Lookup",
+    "Place",
     "Record",
     "Store",
     "build_tables",
     "chances",
     "change",
     "matches",
+    "places_in",
     "read_config",
     "read_csv_rows",
     "read_json",
     "read_preset",
     "read_table",
     "record_id",
+    "responses",
     "robustness",
     "sha256",
     "slug",

@@ -28,11 +28,7 @@ def read_config(
     Raises MetamersError that names the file, the line, the key and what is allowed.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no UTF-8 text"
-        raise MetamersError(f"configuration '{path}' cannot be read ({reason}); give a YAML file") from error
+    text = _text(path)
     try:
         tree = yaml.compose(text, yaml.SafeLoader)
         value = yaml.safe_load(text)
@@ -48,6 +44,22 @@ def read_config(
         key, line = repeated
         raise MetamersError(f"{path}, line {line}: {key!r} is there twice; keep one")
     return _checked(prepare(value), schema, changes or {}, str(path), tree)
+
+
+def places_in(path: Path | str, changes: Mapping[str, Any]) -> Callable[[Place], str]:
+    """How errors about a configuration that `read_config` gave name a place in it: with the line, where the value there
+    is the file's own.
+
+    Raises MetamersError for a file that cannot be read.
+    """
+    tree = yaml.compose(_text(Path(path)), yaml.SafeLoader)
+    assert tree is not None  # of a file that was read
+
+    def name(place: Place) -> str:
+        place = _in_file(place, tree)
+        return f"{_where(place, str(path), tree, changes)}: {'.'.join(map(str, place))}"
+
+    return name
 
 
 def read_preset(folder: Path, name: str) -> dict[str, Any]:
@@ -83,16 +95,17 @@ def _checked(value: dict[str, Any], schema: type[M], changes: Mapping[str, Any],
     try:
         return schema.model_validate(value)
     except ValidationError as error:
-        raise MetamersError(_first_problem(error, schema, what, tree)) from error
+        raise MetamersError(_first_problem(error, schema, changes, what, tree)) from error
 
 
-def _first_problem(error: "ValidationError", schema: type["BaseModel"], what: str, tree: yaml.Node) -> str:
+def _first_problem(
+    error: "ValidationError", schema: type["BaseModel"], changes: Mapping[str, Any], what: str, tree: yaml.Node
+) -> str:
     problems = error.errors()
     # An unknown key tells more than the key that it left missing.
     first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
     place = _in_file(first["loc"], tree)
-    line = _line(place, tree)
-    where = f"{what}, line {line}" if line else what
+    where = _where(place, what, tree, changes)
     more = f" (and {len(problems) - 1} more such problems)" if len(problems) > 1 else ""
     return f"{where}: {_said(first, schema, '.'.join(map(str, place)))}{more}"
 
@@ -114,6 +127,14 @@ def _said(problem: "ErrorDetails", schema: type["BaseModel"], key: str) -> str:
         return f"{key} is missing; give it"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{key} {_short(given)}: {message[:1].lower()}{message[1:]}; correct it"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "no UTF-8 text"
+        raise MetamersError(f"configuration '{path}' cannot be read ({reason}); give a YAML file") from error
 
 
 def _short(value: Any) -> str:
@@ -155,6 +176,13 @@ def _in_file(place: Place, tree: yaml.Node) -> Place:
             kept.append(part)
             node = inner
     return tuple(kept)
+
+
+def _where(place: Place, what: str, tree: yaml.Node, changes: Mapping[str, Any]) -> str:
+    """The file, and the line of a place in it; of a value that was changed there is none."""
+    keys = [".".join(map(str, place[: i + 1])) for i in range(len(place))]
+    line = None if any(key in changes for key in keys) else _line(place, tree)
+    return f"{what}, line {line}" if line else what
 
 
 def _line(place: Place, tree: yaml.Node) -> int | None:

@@ -51,6 +51,11 @@ def matches(cells: list[Record]) -> "pd.DataFrame":
     return _table(cells, MATCHES)
 
 
+def responses(rows: list[Record]) -> "pd.DataFrame":
+    """The table `responses`, of some of its rows."""
+    return _table(rows, RESPONSES)
+
+
 def robustness(store: Store) -> "pd.DataFrame":
     """The table `robustness`: the accuracy of models under attack, with its 95 % interval."""
     return _table([row for record in store.robustness() for row in record["rows"]], ROBUSTNESS)

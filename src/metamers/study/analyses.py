@@ -1,18 +1,36 @@
 """The statistics of a run that need nothing but it, each a table."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import chain, groupby
+from typing import TYPE_CHECKING, Any
 
 from metamers.errors import MetamersError
-from metamers.store import UNUSABLE, Lookup, Store, chances, table_parts, write_whole
+from metamers.store import (
+    UNUSABLE,
+    Lookup,
+    Record,
+    Store,
+    chances,
+    responses,
+    sorted_on_disk,
+    table_parts,
+    write_whole,
+)
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
+    from metamers.report.answers import Answers
     from metamers.report.results import Results
 
 Say = Callable[[str], None]
+
+_ROWS, _SIGNALS = 500, 32
+"""Responses, and metamers, that are in memory at once, or as many as one reference has."""
 
 
 def run_analyses(store: Store, names: Sequence[str], say: Say) -> None:
@@ -85,49 +103,153 @@ def by_recipe(results: "Results") -> "list[tuple[str, Results]]":
 def scored_responses(results: "Results", say: Say) -> "pd.DataFrame":
     """The responses to the natural stimuli and to metamers that did not fail.
 
-    Raises MetamersError where there is none.
+    Raises MetamersError where there is none, and for a trial that is there twice.
     """
-    table = results.responses
-    if table.empty:
+    import pandas as pd
+
+    return pd.concat(scored_parts(results, say), ignore_index=True)
+
+
+def scored_parts(results: "Results", say: Say) -> "Iterator[pd.DataFrame]":
+    """`scored_responses`, some hundred rows at a time."""
+    n_scored, known = Counter[str](), Lookup()
+    for part in results.responses():
+        trials = part[["cell", "stage", "observer"]].assign(participant=part["participant"].fillna(part["observer"]))
+        for cell, stage, observer, participant in trials.itertuples(index=False):
+            if not known.add("\n".join((cell, stage, observer, participant))):
+                raise MetamersError(f"participant {participant!r} of {observer!r} answered {cell} twice; keep one")
+        n_scored.update({str(name): n for name, n in part.groupby("observer")["correct"].count().items()})
+        yield part
+    if not n_scored:
         raise MetamersError(f"{results.store.folder}: holds no responses; let observers see it: metamers recognize")
-    table = results.without_failed(table)
-    # A model sees a reference once for each input size of the generating models; once is enough.
-    seen = ["cell", "stage", "observer", "participant"]
-    table = table[~((table["stage"] == "natural") & (table["observer_kind"] == "model") & table.duplicated(seen))]
-    scored = table.groupby("observer", sort=False)["correct"].count()
-    for name in scored.index[scored == 0]:
+    for name in (name for name, n in n_scored.items() if not n):
         say(f"no response of {name} in {results.name} is scored: its labels are not those of the stimuli")
-    return table
 
 
-def _signals(results: "Results") -> "Iterator[pd.DataFrame]":
-    """Metamers and their references as written, of one model and stage at a time: images in [0, 1], sounds in
-    [-1, 1]."""
+def _by_reference(results: "Results", say: Say) -> "Iterator[pd.DataFrame]":
+    """`scored_responses`, those of a stage to the metamers of some references at a time, in the order of the study."""
+    places = {pair: i for i, pair in enumerate((model, s) for model, names in results.stages.items() for s in names)}
+
+    def key(row: Record) -> str:
+        place = places[row["model"], row["stage"]] if row["model"] else -1
+        return f"{place:010d} {row['reference']}"
+
+    parts = (part.astype(object).where(part.notna(), None) for part in scored_parts(results, say))
+    rows: Iterable[Record] = (row for part in parts for row in part.to_dict("records"))  # type: ignore[misc]
+    found = sorted_on_disk(rows, key)
+    return map(responses, _together((list(same) for _, same in groupby(found, key)), _ROWS))
+
+
+def _together(groups: Iterable[list[Record]], n: int) -> Iterator[list[Record]]:
+    """Groups one after another in lists of `n` or some more."""
+    rows: list[Record] = []
+    for group in groups:
+        rows += group
+        if len(rows) >= n:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def _signals(results: "Results", model: str, stage: str) -> "Iterator[pd.DataFrame]":
+    """The metamers of a stage and their references as written, those of some references at a time: images in [0, 1],
+    sounds in [-1, 1]."""
     import pandas as pd
 
     from metamers.stimuli.written import read_signals
 
-    keys = ["model", "stage", "recipe", "reference", "seed"]
-    for model, stages in results.stages.items():
-        for stage in stages:
-            rows = [
-                {key: getattr(cell, key) for key in keys}
-                | {"signal": read_signals([results.store.path(cell.file)])[0].numpy()}
-                | {"reference_signal": read_signals([results.store.path(cell.reference_file)])[0].numpy()}
-                for cell in results.cells.of(model=model, stage=stage)
-                if cell.verdict not in UNUSABLE and cell.file and cell.reference_file
-            ]
-            yield pd.DataFrame(rows, columns=[*keys, "signal", "reference_signal"])
+    def read(file: str) -> "NDArray[np.float32]":
+        signal: NDArray[np.float32] = read_signals([results.store.path(file)])[0].numpy()
+        return signal
+
+    cells = groupby(results.cells.of(model=model, stage=stage), lambda cell: cell.reference)
+    several = (
+        [
+            {key: getattr(cell, key) for key in ("model", "stage", "recipe", "reference", "seed")}
+            | {"signal": read(cell.file), "reference_signal": read(cell.reference_file)}
+            for cell in same
+            if cell.verdict not in UNUSABLE and cell.file and cell.reference_file
+        ]
+        for _, same in cells
+    )
+    return map(pd.DataFrame, _together((group for group in several if len(group) > 1), _SIGNALS))
+
+
+def recognition(results: "Results", say: Say, **options: Any) -> "pd.DataFrame":
+    """`bootstrap_recognition` of a run, `options` being its own."""
+    from metamers.analysis import bootstrap_recognition
+    from metamers.analysis.recognition import in_order
+    from metamers.report.answers import Answers
+
+    answers = Answers(scored_parts(results, say))
+    guessing = results.chances(answers)
+    tables = [bootstrap_recognition(part, chance=guessing, **options) for part in _stage_by_stage(results, answers)]
+    return in_order(_joined(tables), results.stages)
+
+
+def _stage_by_stage(results: "Results", answers: "Answers") -> "Iterator[pd.DataFrame]":
+    return chain.from_iterable(answers.of(model) for model in ("", *results.stages))
+
+
+def _joined(tables: "list[pd.DataFrame]") -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+
+def accuracy(results: "Results", say: Say) -> "pd.DataFrame":
+    """`balanced_accuracy` of a run."""
+    from metamers.analysis import balanced_accuracy_of_counts, count_responses
+    from metamers.analysis.recognition import in_order
+
+    table = balanced_accuracy_of_counts(count_responses(scored_parts(results, say)))
+    return in_order(table, results.stages)
+
+
+def confusion(results: "Results", say: Say) -> "pd.DataFrame":
+    """`confusion` of a run."""
+    from metamers.analysis import confusion_of_counts, count_confusions
+    from metamers.analysis.recognition import in_order
+
+    return in_order(confusion_of_counts(count_confusions(scored_parts(results, say))), results.stages)
+
+
+def consistency(results: "Results", say: Say) -> "pd.DataFrame":
+    """`error_consistency` of a run."""
+    from metamers.analysis import consistency_of_counts, count_shared
+
+    return consistency_of_counts(map(count_shared, _by_reference(results, say)))
+
+
+def idiosyncrasy(results: "Results", say: Say, **options: Any) -> "pd.DataFrame":
+    """`idiosyncrasy` of a run, `options` being its own."""
+    from metamers.analysis import idiosyncrasy as own_minus_other
+    from metamers.report.answers import Answers
+
+    tables, refused = [], None
+    for part in _stage_by_stage(results, Answers(scored_parts(results, say))):
+        try:
+            tables.append(own_minus_other(part, **options))
+        except MetamersError as error:  # of a stage that no two models saw
+            refused = error
+    if refused is not None and not tables:
+        raise refused
+    return _joined(tables)
 
 
 def merits(runs: "Sequence[Results]", observers: str, resamples: int, say: Say) -> "pd.DataFrame":
     """The figure of merit of each model of the runs."""
-    from metamers.analysis import compare_runs
+    import pandas as pd
 
+    from metamers.analysis import compare_runs
+    from metamers.report.answers import Answers
+
+    answers = {str(r.store.folder): (r, Answers(scored_parts(r, say))) for r in runs}
     return compare_runs(
-        {str(r.store.folder): scored_responses(r, say) for r in runs},
-        stages={str(r.store.folder): r.stages for r in runs},
-        chance={str(r.store.folder): chances(r.store) for r in runs},
+        {name: (pd.concat(found.with_natural(m)) for m in r.stages) for name, (r, found) in answers.items()},
+        stages={name: r.stages for name, (r, _) in answers.items()},
+        chance={name: r.chances(found) for name, (r, found) in answers.items()},
         observer_kind=observers,
         n_resamples=resamples,
     )
@@ -135,44 +257,27 @@ def merits(runs: "Sequence[Results]", observers: str, resamples: int, say: Say) 
 
 def seeds(results: "Results", say: Say) -> "pd.DataFrame":
     """How different the metamers of one reference from several seeds are, in values and to the observers."""
-    import pandas as pd
+    from metamers.analysis import agreement_of_counts, count_alike, pooled_distances, seed_distances
 
-    from metamers.analysis import seed_agreement, seed_distances
-
-    several = (part for part in _signals(results) if part.duplicated(["recipe", "reference"]).any())
-    found = [seed_distances(part) for part in several]
-    if not found:
+    stages = ((model, stage) for model, names in results.stages.items() for stage in names)
+    parts = (_signals(results, model, stage) for model, stage in stages)
+    distances = (list(map(seed_distances, found)) for found in parts)
+    tables = [pooled_distances(found) for found in distances if found]
+    if not tables:
         raise MetamersError("no reference has metamers from two seeds; make them with --seed 0 1")
-    distances = pd.concat(found, ignore_index=True)
-    if results.responses.empty:
-        return distances
-    agreement = seed_agreement(scored_responses(results, say)).drop(columns=["n_references", "n_pairs"])
-    return distances.merge(agreement, on=["model", "stage"], how="left")
-
-
-def _recognition(results: "Results", say: Say) -> "pd.DataFrame":
-    from metamers.analysis import bootstrap_recognition
-
-    responses = scored_responses(results, say)
-    return bootstrap_recognition(responses, chance=chances(results.store), stages=results.stages)
-
-
-def _of_responses(name: str) -> "Callable[[Results, Say], pd.DataFrame]":
-    def table(results: "Results", say: Say) -> "pd.DataFrame":
-        from metamers import analysis
-
-        made: pd.DataFrame = getattr(analysis, name)(scored_responses(results, say))
-        return made
-
-    return table
+    table = _joined(tables)
+    if not any(len(part) for part in results.responses()):
+        return table
+    agreement = agreement_of_counts(map(count_alike, _by_reference(results, say)))
+    return table.merge(agreement.drop(columns=["n_references", "n_pairs"]), on=["model", "stage"], how="left")
 
 
 ANALYSES: "dict[str, Callable[[Results, Say], pd.DataFrame]]" = {
-    "recognition": _recognition,
-    "accuracy": _of_responses("balanced_accuracy"),
-    "confusion": _of_responses("confusion"),
-    "consistency": _of_responses("error_consistency"),
-    "idiosyncrasy": _of_responses("idiosyncrasy"),
+    "recognition": recognition,
+    "accuracy": accuracy,
+    "confusion": confusion,
+    "consistency": consistency,
+    "idiosyncrasy": idiosyncrasy,
     "merit": lambda results, say: merits([results], "model", 1000, say),
     "seeds": seeds,
 }

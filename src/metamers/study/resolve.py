@@ -1,6 +1,7 @@
 """A study's models, stimuli and settings, loaded and checked against each other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ from metamers.labels import LabelSpace, label_space
 from metamers.matching import AboveNull, Representation, SameDecision
 from metamers.models import StagedModel, fit_to_model, load_model, own_kind
 from metamers.stimuli import StimulusSet, load_stimuli
-from metamers.study.config import ModelConfig, ObserverConfig, RecipeConfig, StudyConfig
+from metamers.store import Place
+from metamers.study.config import ModelConfig, ObserverConfig, RecipeConfig, StimuliConfig, StudyConfig
 from metamers.study.plan import ModelTask, Settings
 from metamers.synthesis import Recipe, recipe_named
 
@@ -22,37 +24,64 @@ class Study(NamedTuple):
     observers: Sequence[tuple[StagedModel, LabelSpace | None, str]]
 
 
-def resolve(config: StudyConfig, check: bool = True) -> Study:
+Where = Callable[[Place], str]
+"""Names a place of a study's file, for errors."""
+
+
+def resolve(config: StudyConfig, check: bool = True, where: Where | None = None) -> Study:
     """Load what a configuration names; with `check`, all stimuli are decoded once.
 
-    Raises MetamersError for what is unknown, missing or does not fit, and for two models of one name.
+    Raises MetamersError for what is unknown, missing or does not fit, and for two models of one name; it begins with
+    the place that it is about where `where` names it.
     """
-    stimuli = load_stimuli(config.stimuli.source, **config.stimuli.model_dump(exclude={"source"}))
-    null = config.null_stimuli
-    null_set = None if null is None else load_stimuli(null.source, **null.model_dump(exclude={"source"}))
-    tasks = [_task(config, entry, stimuli) for entry in config.models]
-    names = [task.model.name for task in tasks]
-    if twice := next((name for i, name in enumerate(names) if name in names[:i]), None):
-        raise MetamersError(f"two models are named {twice!r}; name each once")
-    recipes = tuple(_recipe(entry, stimuli.kind) for entry in config.recipes)
+    with _at(where, "stimuli"):
+        stimuli = _stimuli(config.stimuli)
+    with _at(where, "null_stimuli"):
+        null_set = None if config.null_stimuli is None else _stimuli(config.null_stimuli)
+    tasks: list[ModelTask] = []
+    for i in range(len(config.models)):
+        tasks.append(_task(config, i, stimuli, where))
+        if tasks[-1].model.name in [task.model.name for task in tasks[:-1]]:
+            with _at(where, "models", i):
+                raise MetamersError(f"two models are named {tasks[-1].model.name!r}; name each once")
+    recipes = []
+    for i, recipe in enumerate(config.recipes):
+        with _at(where, "recipes", i):
+            recipes.append(_recipe(recipe, stimuli.kind))
     if null_set is not None:
-        _, null_set = fit_to_model(tasks[0].model, null_set)
-        if check:
-            null_set.check()
+        with _at(where, "null_stimuli"):
+            _, null_set = fit_to_model(tasks[0].model, null_set)
+            if check:
+                null_set.check()
     criterion = AboveNull(quantile=config.criterion.quantile)
     if config.criterion.same_decision:
         criterion &= SameDecision()
-    settings = Settings(recipes, criterion, config.seeds, null_set, config.null_pairs, config.batch_size)
-    observers = [
-        (_load(entry, stimuli, config.device), label_space(entry.labels), entry.decision) for entry in config.observers
-    ]
-    for model, _, _ in observers:
-        known, _ = fit_to_model(model, tasks[0].stimuli)
-        if not known.has_decision:
-            raise MetamersError(f"observer {model.name!r} makes no decision, so it names nothing; leave it out")
+    settings = Settings(tuple(recipes), criterion, config.seeds, null_set, config.null_pairs, config.batch_size)
+    observers = []
+    for i, seeing in enumerate(config.observers):
+        with _at(where, "observers", i):
+            model = _load(seeing, stimuli, config.device)
+            _require_decision(model, tasks[0].stimuli)
+            observers.append((model, label_space(seeing.labels), seeing.decision))
     for task in tasks if check else ():
-        task.stimuli.check()
+        with _at(where, "stimuli"):
+            task.stimuli.check()
     return Study(tasks, settings, observers)
+
+
+@contextmanager
+def _at(where: Where | None, *place: str | int) -> Iterator[None]:
+    """Errors begin with the place that they are about."""
+    try:
+        yield
+    except MetamersError as error:
+        if where is None:
+            raise
+        raise MetamersError(f"{where(place)}: {error}") from error
+
+
+def _stimuli(entry: StimuliConfig) -> StimulusSet:
+    return load_stimuli(entry.source, **entry.model_dump(exclude={"source"}))
 
 
 def _recipe(entry: RecipeConfig, kind: str) -> Recipe:
@@ -68,9 +97,18 @@ def _load(entry: ModelConfig | ObserverConfig, stimuli: StimulusSet, device: str
     return load_model(entry.source, weights=entry.weights, input_size=size, device=device, **kind)
 
 
-def _task(config: StudyConfig, entry: ModelConfig, stimuli: StimulusSet) -> ModelTask:
-    model, fitted = fit_to_model(_load(entry, stimuli, config.device), stimuli)
-    stages = chosen_stages(model, entry.stages or config.stages)
+def _require_decision(observer: StagedModel, stimuli: StimulusSet) -> None:
+    known, _ = fit_to_model(observer, stimuli)
+    if not known.has_decision:
+        raise MetamersError(f"observer {observer.name!r} makes no decision, so it names nothing; leave it out")
+
+
+def _task(config: StudyConfig, number: int, stimuli: StimulusSet, where: Where | None) -> ModelTask:
+    entry = config.models[number]
+    with _at(where, "models", number):
+        model, fitted = fit_to_model(_load(entry, stimuli, config.device), stimuli)
+    with _at(where, *(("models", number, "stages") if entry.stages else ("stages",))):
+        stages = chosen_stages(model, entry.stages or config.stages)
     return ModelTask(model, fitted, tuple(Representation(names, summary=config.objective) for names in stages))
 
 
