@@ -297,15 +297,27 @@ def test_what_is_made_of_parts_is_that_of_the_whole(results, whole, monkeypatch,
         pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
 
 
-def test_merits_by_model_are_those_of_the_whole(results, whole):
-    chance = {"run": results.chances(results.answers())}
-    stages = {"run": results.stages}
+def test_merits_by_model_are_those_of_the_whole(results, whole, tmp_path):
+    other = read_results(write_run(tmp_path / "other", seeds=[3], people=2))
+    of_other = read_table(other.store, "responses")
+    tables = {
+        str(results.store.folder): whole,
+        str(other.store.folder): of_other[of_other["model"].fillna("") != "deep"],
+    }
+    respond(other.store.folder, [row for row in responses_of(other.store.folder) if row["model"] != "deep"])
+    runs = {str(run.store.folder): run for run in (results, other)}
+    known = {name: (run.stages, run.chances(run.answers())) for name, run in runs.items()}
     for observers in ("model", "human"):
-        found = merits([results], observers, 50, print).drop(columns="run")
+        found = merits(list(runs.values()), observers, 50, print)
         expected = analysis.compare_runs(
-            {"run": whole}, stages=stages, chance=chance, observer_kind=observers, n_resamples=50
+            tables,
+            stages={name: stages for name, (stages, _) in known.items()},
+            chance={name: chance for name, (_, chance) in known.items()},
+            observer_kind=observers,
+            n_resamples=50,
         )
-        pd.testing.assert_frame_equal(found, expected.drop(columns="run"))
+        pd.testing.assert_frame_equal(found, expected)
+        assert len(found) == 3 and found["merit"].nunique() == 3
 
 
 def test_distances_of_seeds_are_pooled_over_references(results, monkeypatch):

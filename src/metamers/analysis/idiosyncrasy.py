@@ -1,5 +1,7 @@
 """How much of a metamer only its own model recognizes."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -19,24 +21,38 @@ OTHER_BOTH = "other architecture and training"
 
 
 def idiosyncrasy(
-    responses: pd.DataFrame, models: pd.DataFrame | None = None, *, n_resamples: int = 1000, seed: int = 0
+    responses: pd.DataFrame | Iterable[pd.DataFrame],
+    models: pd.DataFrame | None = None,
+    *,
+    n_resamples: int = 1000,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """A model's recognition of its own metamers minus that by other models, per stage.
 
-    `models` has the columns `model, architecture, training` and splits the other models by how they are related to the
-    generating one; without it they are all `OTHER`. One row per model, stage and relation: `model, stage, relation,
-    n_observers, own, other, idiosyncrasy, ci_low, ci_high`. `other` is the unweighted mean over observers, the 95 %
-    interval is from resampling references. Natural stimuli and controls without a model are left out.
+    The responses may come in parts, each all of some stages. `models` has the columns `model, architecture, training`
+    and splits the other models by how they are related to the generating one; without it they are all `OTHER`. One row
+    per model, stage and relation: `model, stage, relation, n_observers, own, other, idiosyncrasy, ci_low, ci_high`.
+    `other` is the unweighted mean over observers, the 95 % interval is from resampling references. Natural stimuli and
+    controls without a model are left out.
 
     Raises MetamersError as `participant_scores` does, where a model of the responses is missing from `models` or there
     twice, and where no model saw both its own metamers and those that another one saw.
     """
+    parts = [responses] if isinstance(responses, pd.DataFrame) else responses
+    rows = [row for part in parts for row in _rows(part, models, n_resamples, seed)]
+    if not rows:
+        raise MetamersError("no model saw its own metamers beside another model; let both recognize the run")
+    return pd.DataFrame(rows)
+
+
+def _rows(
+    responses: pd.DataFrame, models: pd.DataFrame | None, n_resamples: int, seed: int
+) -> Iterator[dict[str, object]]:
     need_columns(responses, ["reference"], "the table of responses")
     table = scored(tidy(responses))
     table = table[is_metamer(table) & (table["observer_kind"] == "model")]
     relations = _relations(table, models)
     table = table.assign(relation=[relations[pair] for pair in zip(table["model"], table["observer"], strict=True)])
-    rows = []
     for (model, stage), cell in table.groupby(["model", "stage"], sort=False):
         of_observer = dict(zip(cell["observer"], cell["relation"], strict=True))
         names = list(of_observer)
@@ -55,10 +71,7 @@ def idiosyncrasy(
             mean = proportions[others].mean()
             row = {"model": model, "stage": stage, "relation": relation, "n_observers": len(others)}
             row |= {"own": proportions[own], "other": mean, "idiosyncrasy": proportions[own] - mean}
-            rows.append(row | {"ci_low": low, "ci_high": high})
-    if not rows:
-        raise MetamersError("no model saw its own metamers beside another model; let both recognize the run")
-    return pd.DataFrame(rows)
+            yield row | {"ci_low": low, "ci_high": high}
 
 
 def _proportions(right: Array, count: Array, weights: Array) -> Array:

@@ -1,7 +1,6 @@
 """Who recognized what: curves by group of observers, the matrix of models, and what was mistaken for what."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from graphlib import CycleError
 from itertools import chain
@@ -234,13 +233,10 @@ def _confusion(results: Results, model: str, answers: Answers) -> dict[str, Any]
 
 def _idiosyncrasy(results: Results, answers: Answers) -> dict[str, Any] | None:
     """How much better models recognize their own metamers than other models do; None where none saw both."""
-    found = []
-    for part in chain(*map(answers.of, results.stages)):
-        with suppress(MetamersError):  # of a stage that no two models saw
-            found.append(idiosyncrasy(part))
-    if not found:
+    try:
+        table = idiosyncrasy(chain(*map(answers.of, results.stages)))
+    except MetamersError:
         return None
-    table = _joined(*found)
     stages = {model: [s for s in names if (table["stage"] == s).any()] for model, names in results.stages.items()}
     stages = {model: names for model, names in stages.items() if names and (table["model"] == model).any()}
     return {

@@ -131,8 +131,8 @@ def _by_reference(results: "Results", say: Say) -> "Iterator[pd.DataFrame]":
     places = {pair: i for i, pair in enumerate((model, s) for model, names in results.stages.items() for s in names)}
 
     def key(row: Record) -> str:
-        place = places[row["model"], row["stage"]] if row["model"] else -1
-        return f"{place:010d} {row['reference']}"
+        place = places.get((row["model"], row["stage"]), len(places)) if row["model"] else -1
+        return f"{place:010d} {row['model']} {row['stage']} {row['reference']}"
 
     parts = (part.astype(object).where(part.notna(), None) for part in scored_parts(results, say))
     rows: Iterable[Record] = (row for part in parts for row in part.to_dict("records"))  # type: ignore[misc]
@@ -178,24 +178,17 @@ def _signals(results: "Results", model: str, stage: str) -> "Iterator[pd.DataFra
 
 def recognition(results: "Results", say: Say, **options: Any) -> "pd.DataFrame":
     """`bootstrap_recognition` of a run, `options` being its own."""
+    import pandas as pd
+
     from metamers.analysis import bootstrap_recognition
     from metamers.analysis.recognition import in_order
     from metamers.report.answers import Answers
 
     answers = Answers(scored_parts(results, say))
     guessing = results.chances(answers)
-    tables = [bootstrap_recognition(part, chance=guessing, **options) for part in _stage_by_stage(results, answers)]
-    return in_order(_joined(tables), results.stages)
-
-
-def _stage_by_stage(results: "Results", answers: "Answers") -> "Iterator[pd.DataFrame]":
-    return chain.from_iterable(answers.of(model) for model in ("", *results.stages))
-
-
-def _joined(tables: "list[pd.DataFrame]") -> "pd.DataFrame":
-    import pandas as pd
-
-    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+    parts = chain.from_iterable(answers.of(model) for model in ("", *results.stages))
+    tables = [bootstrap_recognition(part, chance=guessing, **options) for part in parts]
+    return in_order(pd.concat([table for table in tables if len(table)] or tables[:1]), results.stages)
 
 
 def accuracy(results: "Results", say: Say) -> "pd.DataFrame":
@@ -227,27 +220,24 @@ def idiosyncrasy(results: "Results", say: Say, **options: Any) -> "pd.DataFrame"
     from metamers.analysis import idiosyncrasy as own_minus_other
     from metamers.report.answers import Answers
 
-    tables, refused = [], None
-    for part in _stage_by_stage(results, Answers(scored_parts(results, say))):
-        try:
-            tables.append(own_minus_other(part, **options))
-        except MetamersError as error:  # of a stage that no two models saw
-            refused = error
-    if refused is not None and not tables:
-        raise refused
-    return _joined(tables)
+    answers = Answers(scored_parts(results, say))
+    return own_minus_other(chain.from_iterable(map(answers.of, results.stages)), **options)
+
+
+def _model_by_model(results: "Results", answers: "Answers") -> "Iterator[pd.DataFrame]":
+    import pandas as pd
+
+    return (pd.concat(answers.with_natural(model)) for model in results.stages)
 
 
 def merits(runs: "Sequence[Results]", observers: str, resamples: int, say: Say) -> "pd.DataFrame":
     """The figure of merit of each model of the runs."""
-    import pandas as pd
-
     from metamers.analysis import compare_runs
     from metamers.report.answers import Answers
 
     answers = {str(r.store.folder): (r, Answers(scored_parts(r, say))) for r in runs}
     return compare_runs(
-        {name: (pd.concat(found.with_natural(m)) for m in r.stages) for name, (r, found) in answers.items()},
+        {name: _model_by_model(r, found) for name, (r, found) in answers.items()},
         stages={name: r.stages for name, (r, _) in answers.items()},
         chance={name: r.chances(found) for name, (r, found) in answers.items()},
         observer_kind=observers,
@@ -257,6 +247,8 @@ def merits(runs: "Sequence[Results]", observers: str, resamples: int, say: Say) 
 
 def seeds(results: "Results", say: Say) -> "pd.DataFrame":
     """How different the metamers of one reference from several seeds are, in values and to the observers."""
+    import pandas as pd
+
     from metamers.analysis import agreement_of_counts, count_alike, pooled_distances, seed_distances
 
     stages = ((model, stage) for model, names in results.stages.items() for stage in names)
@@ -265,7 +257,7 @@ def seeds(results: "Results", say: Say) -> "pd.DataFrame":
     tables = [pooled_distances(found) for found in distances if found]
     if not tables:
         raise MetamersError("no reference has metamers from two seeds; make them with --seed 0 1")
-    table = _joined(tables)
+    table = pd.concat(tables, ignore_index=True)
     if not any(len(part) for part in results.responses()):
         return table
     agreement = agreement_of_counts(map(count_alike, _by_reference(results, say)))
