@@ -5,7 +5,14 @@ from difflib import get_close_matches
 
 
 class MetamersError(ValueError):
-    """Bad input: one line that names the thing, the place and the repair. The command line prints it and exits 2."""
+    """Bad input: one line that names the thing, the place and the repair. The command line prints it and exits 2.
+
+    place: the keys, in a configuration, of what it is about, where that is known.
+    """
+
+    def __init__(self, message: str, place: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

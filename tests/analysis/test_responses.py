@@ -91,7 +91,7 @@ bits = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40
 @given(bits)
 def test_kappa_is_cohens_and_within_its_bounds(pairs):
     a, b = (np.array(side) for side in zip(*pairs, strict=True))
-    figures = kappa(a, b)
+    figures = kappa(len(a), int(a.sum()), int(b.sum()), int((a == b).sum()))
     if figures["note"]:
         assert np.isnan(figures["kappa"]) and len(set(a)) == len(set(b)) == 1
         return
@@ -99,6 +99,11 @@ def test_kappa_is_cohens_and_within_its_bounds(pairs):
     expected = a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean())
     assert figures["kappa"] == pytest.approx((both + neither - expected) / (1 - expected))
     assert figures["kappa_min"] - 1e-9 <= figures["kappa"] <= figures["kappa_max"] + 1e-9
+
+
+def test_a_kappa_of_nothing_is_exactly_0():
+    figures = kappa(7, 7, 4, 4)
+    assert (figures["kappa_min"], figures["kappa"], figures["kappa_max"]) == (0, 0, 0)
 
 
 def test_error_consistency_pairs_all_observers_on_what_they_share(make_responses):

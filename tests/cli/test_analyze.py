@@ -15,7 +15,7 @@ from metamers import analysis
 from metamers.report.results import read_results
 from metamers.store import read_table
 from metamers.store.store import FORMAT
-from metamers.study.analyses import ANALYSES, merits, seeds
+from metamers.study.analyses import ANALYSES, Responses, merits, seeds
 
 MODELS, STAGES, REFERENCES, LABELS = ("net", "deep"), ("a", "b", "c"), 8, ("cat", "cup")
 KNOWN = {"natural": 1.0, "a": 0.9, "b": 0.6, "c": 0.4}
@@ -290,11 +290,32 @@ def test_what_is_made_of_parts_is_that_of_the_whole(results, whole, monkeypatch,
     expected = of_table(whole)
     for rows in (1, 500):
         monkeypatch.setattr("metamers.study.analyses._ROWS", rows)
-        found = ANALYSES[name](results, print)[expected.columns.drop(["n_references", "n_pairs"], errors="ignore")]
+        found = ANALYSES[name](Responses(results, print))[
+            expected.columns.drop(["n_references", "n_pairs"], errors="ignore")
+        ]
         keys = ["model", "stage", "observer_a", "observer_b", "observer", "label", "response"]
         keys = [key for key in keys if key in found]
         found, wanted = (t.sort_values(keys, ignore_index=True) for t in (found, expected[found.columns]))
         pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
+
+
+def test_merits_of_several_recipes_have_their_own_rows(cli, run_folder):
+    alone = cli("analyze", "merit", run_folder, "--json").json["rows"]
+    study = yaml.safe_load((run_folder / "study.yaml").read_text())
+    study["recipes"].append({"name": "slow"})
+    (run_folder / "study.yaml").write_text(yaml.safe_dump(study))
+    for path in run_folder.glob("batches/*/*/s1.json"):
+        record = json.loads(path.read_text())
+        record |= {"recipe": "slow", "settings": {"name": "slow"}}
+        record["cells"] = [cell | {"recipe": "slow"} for cell in record["cells"]]
+        path.write_text(json.dumps(record))
+    respond(run_folder, [row | ({"recipe": "slow"} if row["seed"] == 1 else {}) for row in responses_of(run_folder)])
+    rows = cli("analyze", "merit", run_folder, "--json").json["rows"]
+    assert [(row["model"], row["recipe"], row["difference"] == 0) for row in rows] == [
+        *(("net", "fast", True), ("deep", "fast", False), ("net", "slow", True), ("deep", "slow", False))
+    ]
+    assert len({row["merit"] for row in rows}) == 4 and len(alone) == 2
+    assert "by fast, slow are pooled" in cli("analyze", "relation", run_folder).err
 
 
 def test_merits_by_model_are_those_of_the_whole(results, whole, tmp_path):
@@ -308,7 +329,7 @@ def test_merits_by_model_are_those_of_the_whole(results, whole, tmp_path):
     runs = {str(run.store.folder): run for run in (results, other)}
     known = {name: (run.stages, run.chances(run.answers())) for name, run in runs.items()}
     for observers in ("model", "human"):
-        found = merits(list(runs.values()), observers, 50, print)
+        found = merits([Responses(run, print) for run in runs.values()], observers, 50)
         expected = analysis.compare_runs(
             tables,
             stages={name: stages for name, (stages, _) in known.items()},
@@ -321,11 +342,11 @@ def test_merits_by_model_are_those_of_the_whole(results, whole, tmp_path):
 
 
 def test_distances_of_seeds_are_pooled_over_references(results, monkeypatch):
-    whole = seeds(results, print)
+    whole = seeds(Responses(results, print))
     n = {(row.model, row.stage): row.n_references for row in whole.itertuples()}
     assert n == {(model, stage): 8 - ((model, stage) == ("net", "c")) for model in MODELS for stage in STAGES}
     monkeypatch.setattr("metamers.study.analyses._SIGNALS", 1)
-    pd.testing.assert_frame_equal(seeds(results, print), whole)
+    pd.testing.assert_frame_equal(seeds(Responses(results, print)), whole)
 
 
 def test_a_wrong_response_is_refused_whatever_is_said_of_other_stages(cli, run_folder):

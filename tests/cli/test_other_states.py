@@ -176,6 +176,9 @@ def test_each_recipe_has_its_own_rows(cli, run):
     assert set(rows("matches").recipe) == names
     assert set(pd.read_csv("run/analyses/accuracy.csv").recipe) == names
     assert {row["recipe"] for row in cli("analyze", "accuracy", "run", "--json").json["rows"]} == names
+    assert cli("report", "run").code == 0
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    assert "are pooled here" in page and 'href="analyses/accuracy.csv"' in page
 
 
 def test_observers_that_the_study_does_not_name_are_told(cli, run):

@@ -215,8 +215,28 @@ def test_errors_name_the_line_of_what_cannot_be_had(cli, images, null_npz, old, 
 
 def test_a_changed_value_has_no_line(cli, study):
     refused = cli("run", study, "--out", "run", "--set", "observers=[]", "recipes=slow").err
-    assert "study.yaml: recipes.0: no recipe 'slow'" in refused
-    assert "study.yaml: seeds.0 'a'" in cli("run", study, "--out", "run", "--set", "seeds=[a]").err
+    assert "study.yaml with --set: recipes.0: no recipe 'slow'" in refused
+    for change, words in (
+        ("seeds=[a]", "study.yaml with --set: seeds.0 'a'"),
+        ("controls=nothing", "study.yaml with --set: controls.0 'nothing'"),  # which the file does not have
+        ("stimuli.source=nowhere", "study.yaml with --set: stimuli: "),
+        ("device=gpu", "study.yaml with --set: device: no device 'gpu'"),
+        ("preset=quik", "study.yaml with --set: preset: no preset 'quik'"),
+        ("models.0.stages=nowhere", "study.yaml with --set: models.0.stages: model 'net' has no stage"),
+        ("recipes.1.name=slow", "study.yaml with --set: recipes.1: no recipe 'slow'"),
+        ("models.5.stages=nowhere", "'models' holds no keys, so 'models.5.stages' cannot be set"),
+    ):
+        refused = cli("run", study, "--out", "run", "--set", "observers=[]", change)
+        assert refused.code == 2 and words in refused.err and refused.err.count("\n") == 1
+
+
+def test_a_study_may_come_from_a_pipe(cli, study):
+    text = Path(study).read_bytes()
+    read, write = os.pipe()
+    os.write(write, text)
+    os.close(write)
+    planned = cli("run", f"/dev/fd/{read}", "--plan", "--json", "--set", "observers=[]")
+    assert planned.code == 0 and planned.json["cells"] == 48
 
 
 def test_the_folder_is_asked_for(cli, study):

@@ -71,8 +71,9 @@ def test_variables_are_expanded_and_values_can_be_changed(written, monkeypatch):
         ("models: []\nstimuli: x\n", "line 1: models"),
         ("models: x\nstimuli: x\nseeds: [0, 1, 0]\n", "line 3: seeds.*0 is there twice"),
         ("models: x\nstimuli: x\nobservers: [a, {source: a}]\n", "line 3: observers.*a is there twice"),
-        ("preset: quik\n", "no preset 'quik'; did you mean 'quick'"),
-        ("models: ${NO_SUCH_VARIABLE}\nstimuli: x\n", "models: the variable NO_SUCH_VARIABLE is not set"),
+        ("preset: quik\n", "line 1: preset: no preset 'quik'; did you mean 'quick'.*feather2023-vision, quick$"),
+        ("models: ${NO_SUCH_VARIABLE}\nstimuli: x\n", "line 1: models: the variable NO_SUCH_VARIABLE is not set"),
+        ("models: x\nstimuli:\n  source: ${NO_SUCH}\n", "line 3: stimuli.source: the variable NO_SUCH is not set"),
         ("models: &a [*a]\nstimuli: x\n", "line 1"),
     ],
 )

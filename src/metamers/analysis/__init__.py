@@ -7,7 +7,6 @@ from metamers.analysis.confusion import (
     balanced_accuracy_of_counts,
     confusion,
     confusion_of_counts,
-    count_confusions,
 )
 from metamers.analysis.consistency import (
     consistency_of_counts,
@@ -39,7 +38,6 @@ from metamers.analysis.robustness import robustness_table
 from metamers.analysis.scores import participant_scores
 from metamers.analysis.seeds import (
     agreement_of_counts,
-    count_alike,
     pooled_distances,
     seed_agreement,
     seed_distances,
@@ -61,8 +59,6 @@ __all__ = [
     "confusion_of_counts",
     "consistency_of_counts",
     "correlations",
-    "count_alike",
-    "count_confusions",
     "count_responses",
     "count_shared",
     "design_of",

@@ -1,8 +1,5 @@
 """What observers answer instead: confusions, and accuracy that weighs labels alike."""
 
-from collections.abc import Iterable
-from functools import reduce
-
 import numpy as np
 import pandas as pd
 
@@ -18,28 +15,14 @@ def confusion(responses: pd.DataFrame) -> pd.DataFrame:
     outside the task's labels is a confusion too. Pairs that do not occur have no row; in each group the most frequent
     come first. Raises MetamersError as `participant_scores` does.
     """
-    return confusion_of_counts(count_confusions([responses]))
-
-
-def count_confusions(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """How often each label got each response, in a table that comes in parts: `model, stage, observer, observer_kind,
-    label, response, n`. Raises MetamersError as `participant_scores` does."""
-    return reduce(lambda one, other: _summed(pd.concat([one, other])), map(_confusions, parts))
-
-
-def _confusions(responses: pd.DataFrame) -> pd.DataFrame:
     need_columns(responses, ["label", "response"], "the table of responses")
-    table = tidy(responses)
-    return _summed(table[(table["label"] != "") & (table["response"] != "")].assign(n=1))
-
-
-def _summed(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.groupby([*GROUPS, "label", "response"], sort=False, as_index=False)[["n"]].sum()
+    return confusion_of_counts(tidy(responses).assign(n=1))
 
 
 def confusion_of_counts(responses: pd.DataFrame) -> pd.DataFrame:
     """What `confusion` gives, from rows of `n` responses each."""
-    pairs = _summed(responses)
+    table = responses[(responses["label"] != "") & (responses["response"] != "")]
+    pairs = table.groupby([*GROUPS, "label", "response"], sort=False, as_index=False)[["n"]].sum()
     pairs["proportion"] = pairs["n"] / pairs.groupby([*GROUPS, "label"], sort=False)["n"].transform("sum")
     places = pairs.groupby(GROUPS, sort=False).ngroup()
     return pairs.iloc[np.lexsort((-pairs["n"].to_numpy(), places))].reset_index(drop=True)

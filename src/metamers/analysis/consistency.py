@@ -65,31 +65,27 @@ def consistency_of_counts(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
         sums[pair] = sums.get(pair, np.zeros(4, np.int64)) + found
     if not sums:
         raise MetamersError("no two observers saw the same stimulus; error consistency compares shared stimuli")
-    return pd.DataFrame([dict(zip(SHARED[:4], pair, strict=True)) | _kappa(*map(int, n)) for pair, n in sums.items()])
+    return pd.DataFrame([dict(zip(SHARED[:4], pair, strict=True)) | kappa(*map(int, n)) for pair, n in sums.items()])
 
 
-def kappa(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> dict[str, Any]:
-    """The figures of `error_consistency` for two observers that are right where `a` and `b` are true.
+def kappa(n: int, n_a: int, n_b: int, n_alike: int) -> dict[str, Any]:
+    """The figures of `error_consistency` for two observers of `n` stimuli, as `count_shared` counts them.
 
-    >>> figures = kappa(np.array([1, 1, 0, 0], bool), np.array([1, 0, 0, 0], bool))
+    >>> figures = kappa(4, 2, 1, 3)
     >>> [figures[name] for name in ("observed", "expected", "kappa", "kappa_max")]
     [0.75, 0.5, 0.5, 0.5]
     """
-    return _kappa(len(a), int(a.sum()), int(b.sum()), int((a == b).sum()))
+    # Squares of n times the shares, so whole numbers, in which a kappa of 0 is 0.
+    expected = n_a * n_b + (n - n_a) * (n - n_b)
+    most = n**2
 
-
-def _kappa(n: int, n_a: int, n_b: int, n_alike: int) -> dict[str, Any]:
-    p, q, observed = n_a / n, n_b / n, n_alike / n
-    expected = p * q + (1 - p) * (1 - q)
-    known = expected < 1 - 1e-12
-
-    def scaled(agreement: float) -> float:
-        return (agreement - expected) / (1 - expected) if known else float("nan")
+    def scaled(alike: int) -> float:
+        return (n * alike - expected) / (most - expected) if expected < most else float("nan")
 
     return {
-        **{"n": n, "accuracy_a": p, "accuracy_b": q, "observed": observed, "expected": expected},
-        **{"kappa": scaled(observed), "kappa_min": scaled(abs(p + q - 1)), "kappa_max": scaled(1 - abs(p - q))},
-        "note": "" if known else "undefined: both are always right or both always wrong",
+        **{"n": n, "accuracy_a": n_a / n, "accuracy_b": n_b / n, "observed": n_alike / n, "expected": expected / most},
+        **{"kappa": scaled(n_alike), "kappa_min": scaled(abs(n_a + n_b - n)), "kappa_max": scaled(n - abs(n_a - n_b))},
+        "note": "" if expected < most else "undefined: both are always right or both always wrong",
     }
 
 

@@ -1,6 +1,6 @@
 """One figure of merit per model: how much of its metamers others recognize, over all of its stages."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ from metamers.analysis.scores import chances_of, is_metamer, scored, tidy
 from metamers.errors import MetamersError
 
 Array = NDArray[np.float64]
+_Drawn = tuple[list[str], NDArray[np.uint16]]
 COLUMNS = ("model", "n_stages", "n_observers", "n_references", "merit", "ci_low", "ci_high", "note")
 
 
@@ -52,24 +53,26 @@ def compare_runs(
     *,
     stages: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     chance: float | Mapping[str, Mapping[str, float]] | None = None,
+    references: Mapping[str, Collection[str]] | None = None,
     observer_kind: str | None = None,
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
     """The figures of merit of any number of runs (name to responses), each model's beside the first one's.
 
-    The responses of a run may come in parts, each to the natural stimuli and to all metamers of some models. The
-    columns of `figure_of_merit` after `run`, then `difference, difference_low, difference_high`: from the first row's,
-    with its 95 % interval; models and runs with the same references resample them together. `stages` goes by run, and
-    so does `chance` by observer: one name may stand for other choices in another run. Raises what `figure_of_merit`
-    does, naming the run.
+    The columns of `figure_of_merit` after `run`, then `difference, difference_low, difference_high`: from the first
+    row's, with its 95 % interval; runs with the same references resample them together. `stages` goes by run, and so
+    does `chance` by observer: one name may stand for other choices in another run. Responses may come in parts, each
+    to the natural stimuli and to all metamers of some models, with the `references` of the run. Raises what
+    `figure_of_merit` does, naming the run.
     """
     rows = []
     for name, responses in runs.items():
         try:
             guessing = chance.get(name) if isinstance(chance, Mapping) else chance
             parts = [responses] if isinstance(responses, pd.DataFrame) else responses
-            found = _merits(parts, (stages or {}).get(name, {}), guessing, observer_kind, n_resamples, seed)
+            drawn = None if references is None else _drawn(references[name], n_resamples, seed)
+            found = _merits(parts, (stages or {}).get(name, {}), guessing, observer_kind, n_resamples, seed, drawn)
         except MetamersError as error:
             raise MetamersError(f"{name}: {error}") from None
         rows += [{"run": name} | row for row in found]
@@ -89,6 +92,7 @@ def _merits(
     observer_kind: str | None,
     n_resamples: int,
     seed: int,
+    drawn: _Drawn | None = None,
 ) -> list[dict[str, Any]]:
     rows = []
     for responses in parts:
@@ -97,9 +101,9 @@ def _merits(
         table = scored(tidy(responses))
         if observer_kind is not None:
             table = table[table["observer_kind"] == observer_kind]
+        resampled = drawn or _drawn(table["reference"], n_resamples, seed)
         natural = table[table["stage"] == NATURAL]
         for model, metamers in table[is_metamer(table)].groupby("model", sort=False):
-            references = sorted({*natural["reference"], *metamers["reference"]})
             metamers = metamers[metamers["observer"] != model]
             seen = set(metamers["observer"]) & set(natural["observer"])
             if seen:
@@ -107,8 +111,7 @@ def _merits(
                 order = [s for s in stages.get(str(model), ()) if s in set(metamers["stage"])]
                 order = list(dict.fromkeys([*order, *metamers["stage"]]))
                 both = pd.concat([natural[natural["observer"].isin(seen)], metamers])
-                weights = _reference_weights(references, n_resamples, seed)
-                rows.append({"model": model} | _merit(both, order, references, weights, guessing))
+                rows.append({"model": model} | _merit(both, order, *resampled, guessing))
     if not rows:
         who = {"human": "person", "model": "other model"}.get(observer_kind or "", "other observer")
         raise MetamersError(
@@ -162,9 +165,10 @@ def _mean_recognition(table: pd.DataFrame, references: list[str], weights: NDArr
     return mean
 
 
-def _reference_weights(references: list[str], n_resamples: int, seed: int) -> NDArray[np.uint16]:
-    """How often each reference counts: [1 + n_resamples, references], first once each."""
-    weights, rng = np.ones((1 + n_resamples, len(references)), np.uint16), np.random.default_rng(seed)
+def _drawn(references: Iterable[str], n_resamples: int, seed: int) -> _Drawn:
+    """The references, and how often each counts: [1 + n_resamples, references], first once each."""
+    names = sorted(set(references))
+    weights, rng = np.ones((1 + n_resamples, len(names)), np.uint16), np.random.default_rng(seed)
     for part in parts_of(n_resamples):
-        weights[1 + part.start : 1 + part.stop] = resample_weights(len(references), len(part), rng)
-    return weights
+        weights[1 + part.start : 1 + part.stop] = resample_weights(len(names), len(part), rng)
+    return names, weights

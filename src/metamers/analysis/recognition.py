@@ -119,16 +119,17 @@ def _summed(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_order(table: pd.DataFrame, stages: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """Rows of `model, stage, observer` by model, each after the natural stimuli and with its `stages` in their order;
-    what is not listed comes as it appears."""
+    """Rows of `model, stage` and, where they have one, `observer` by model, each after the natural stimuli and with its
+    `stages` in their order; what is not listed comes as it appears."""
     models = _rank(["", *stages, *table["model"]])
-    observers = _rank(table["observer"])
+    who = table["observer"] if "observer" in table else [""] * len(table)
+    observers = _rank(who)
     seen = list(zip(table["model"], table["stage"], strict=True))
     listed = [(model, stage) for model, names in stages.items() for stage in names]
     places = _rank([*[pair for pair in seen if pair[1] == NATURAL], *listed, *seen])
     keys = [
         (models[model], places[model, stage], observers[observer])
-        for model, stage, observer in zip(table["model"], table["stage"], table["observer"], strict=True)
+        for model, stage, observer in zip(table["model"], table["stage"], who, strict=True)
     ]
     return table.iloc[sorted(range(len(keys)), key=keys.__getitem__)].reset_index(drop=True)
 

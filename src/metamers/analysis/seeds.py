@@ -1,7 +1,6 @@
 """How different the metamers of one reference are that were made from several seeds."""
 
 from collections.abc import Iterable
-from functools import reduce
 from itertools import combinations
 
 import numpy as np
@@ -14,7 +13,6 @@ from metamers.analysis.scores import is_metamer, tidy
 from metamers.errors import MetamersError
 
 METAMER = ["model", "stage", "recipe", "reference"]
-_COUNTS = ("n", "n_references", "n_pairs", "n_alike")
 
 
 def seed_agreement(responses: pd.DataFrame) -> pd.DataFrame:
@@ -26,45 +24,34 @@ def seed_agreement(responses: pd.DataFrame) -> pd.DataFrame:
 
     Raises MetamersError as `participant_scores` does, for missing columns, and where no reference has two seeds.
     """
-    return agreement_of_counts([count_alike(responses)])
-
-
-def count_alike(responses: pd.DataFrame) -> pd.DataFrame:
-    """How many pairs of seeds there are, and got the same response (in rows whose `response` is empty), and how often
-    each response was given: `model, stage, observer, observer_kind, response, n, n_references, n_pairs, n_alike`.
-
-    Raises MetamersError as `participant_scores` does, and for missing columns.
-    """
     need_columns(responses, ["recipe", "reference", "seed", "response"], "the table of responses")
     table = tidy(responses)
-    table = table[is_metamer(table) & (table["response"] != "")]
-    table = table.assign(recipe=table["recipe"].astype("string").fillna("").astype(object))
-    same = [*GROUPS, "recipe", "reference", "participant"]
-    alike = table.groupby([*same, "response"], sort=False).size().transform(_pairs).groupby(same, sort=False).sum()
-    made = pd.DataFrame({"n_alike": alike, "n_pairs": table.groupby(same, sort=False).size().transform(_pairs)})
-    of_group = made[made["n_pairs"] > 0].reset_index().groupby(GROUPS, sort=False)
-    pairs = of_group[["n_pairs", "n_alike"]].sum().assign(n_references=of_group["reference"].nunique(), response="")
-    given = table.groupby([*GROUPS, "response"], sort=False).size().rename("n")
-    counted = pd.concat([pairs.reset_index(), given.reset_index()], ignore_index=True)
-    return counted.reindex(columns=[*GROUPS, "response", *_COUNTS]).fillna(dict.fromkeys(_COUNTS, 0))
+    table = table.assign(n=1, recipe=table["recipe"].astype("string").fillna("").astype(object))
+    return agreement_of_counts([table])
 
 
 def agreement_of_counts(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """What `seed_agreement` gives, from `count_alike` of some references each."""
-    keys = [*GROUPS, "response"]
-    sums = reduce(lambda one, other: _summed(pd.concat([one, other]), keys), (_summed(part, keys) for part in parts))
-    result = sums[(sums["response"] == "") & (sums["n_pairs"] > 0)].astype(dict.fromkeys(_COUNTS, int))
+    """What `seed_agreement` gives, from rows of `n` responses each, in parts that each hold all of some stages."""
+    tables = [_agreement(part) for part in parts]
+    result = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
     if result.empty:
         raise MetamersError("no reference has metamers from two seeds; make them with --seed 0 1")
-    n = sums.groupby(GROUPS, sort=False)["n"]
-    expected = (sums["n"] / n.transform("sum")).pow(2).groupby([sums[name] for name in GROUPS], sort=False).sum()
-    result["agreement"] = result["n_alike"] / result["n_pairs"]
-    result = result.merge(expected.rename("expected").reset_index(), on=GROUPS)
-    return result[[*GROUPS, "n_references", "n_pairs", "agreement", "expected"]]
+    return result
 
 
-def _summed(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    return rows.groupby(keys, sort=False, as_index=False).sum()
+def _agreement(table: pd.DataFrame) -> pd.DataFrame:
+    table = table[is_metamer(table) & (table["response"] != "")]
+    same = [*GROUPS, *(name for name in ("recipe",) if name in table), "reference", "participant"]
+    given = table.groupby([*same, "response"], sort=False)["n"].sum()
+    n, alike = given.groupby(same, sort=False).sum(), _pairs(given).groupby(same, sort=False).sum()
+    made = pd.DataFrame({"alike": alike, "pairs": _pairs(n)})
+    of_group = made[made["pairs"] > 0].reset_index().groupby(GROUPS, sort=False)
+    result = pd.DataFrame({"n_references": of_group["reference"].nunique(), "n_pairs": of_group["pairs"].sum()})
+    result["agreement"] = of_group["alike"].sum() / result["n_pairs"]
+    of_response = table.groupby([*GROUPS, "response"], sort=False)["n"].sum()
+    shares = of_response / of_response.groupby(GROUPS, sort=False).transform("sum")
+    expected = (shares**2).groupby(GROUPS, sort=False).sum()
+    return result.assign(expected=expected.reindex(result.index)).reset_index()
 
 
 def _pairs(n: "pd.Series[int]") -> "pd.Series[int]":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from metamers.report.results import Results
+    from metamers.study.analyses import Responses
 
 Observers = Literal["human", "model"]
 Resamples = Annotated[Count, Parameter(name="--resamples", help="Bootstrap resamples.")]
@@ -39,7 +40,7 @@ def recognition(
     """Recognition by stage, with standard errors and 95 % bootstrap intervals, and chance."""
     from metamers.study import analyses
 
-    return _each((run, *runs), json, lambda r: analyses.recognition(r, say_note, over=over, n_resamples=resamples))
+    return _each((run, *runs), json, lambda r: analyses.recognition(_of(r), over=over, n_resamples=resamples))
 
 
 @analyze.command
@@ -70,7 +71,7 @@ def anova(
 
         from metamers.analysis import kind_by_stage, participant_scores, stage_by_model
 
-        scores = participant_scores(_responses(results))
+        scores = participant_scores(_of(results).table())
         if design == "repeated":
             made = scores[scores["model"].isin(["", *results.stages])]  # without controls
             return _anova(stage_by_model(made, observers, results.stages), None, permutations, leave_out_incomplete)
@@ -93,7 +94,7 @@ def anova(
 
 @analyze.command
 def relation(run: Path, /, *runs: Path, figure: Path | None = None, json: Json = False) -> int:
-    """Human recognition against that by other models, over the model-stages of all runs.
+    """Human recognition against that by other models, over the model-stages of all runs; recipes are pooled.
 
     Parameters
     ----------
@@ -107,8 +108,10 @@ def relation(run: Path, /, *runs: Path, figure: Path | None = None, json: Json =
     if figure is not None and figure.suffix not in (".svg", ".pdf", ".png"):
         raise MetamersError(f"--figure {figure}: choose a name that ends in .svg, .pdf or .png")
     parts, lists = [], dict[str, list[Sequence[str]]]()
-    for results in _read((run, *runs)):
-        table = _responses(results)
+    read = _read((run, *runs))
+    _say_pooled(read)
+    for results in read:
+        table = _of(results).table()
         if runs:  # p1 of one run is not p1 of another, nor is a cell
             table = table.assign(**{key: f"{results.store.folder} " + table[key] for key in ("participant", "cell")})
         parts.append(table)
@@ -138,7 +141,7 @@ def reliability(
     return _each(
         (run, *runs),
         json,
-        lambda r: split_half_reliability(_responses(r), observer_kind=observers, n_splits=splits),
+        lambda r: split_half_reliability(_of(r).table(), observer_kind=observers, n_splits=splits),
     )
 
 
@@ -156,7 +159,7 @@ def idiosyncrasy(
     from metamers.study import analyses
 
     known = {"models": None if models is None else _csv(models), "n_resamples": resamples}
-    return _each((run, *runs), json, lambda r: analyses.idiosyncrasy(r, say_note, **known))
+    return _each((run, *runs), json, lambda r: analyses.idiosyncrasy(_of(r), **known))
 
 
 @analyze.command
@@ -188,14 +191,27 @@ def merit(
 ) -> int:
     """One figure for each model and run: the area under the other observers' recognition over stage depth.
 
-    0 is chance, 1 is as for natural stimuli; with 95 % intervals, and each model's difference from the first.
+    0 is chance, 1 is as for natural stimuli; with 95 % intervals, and each model's difference from the first. Of
+    several recipes, each has its own rows.
 
     Parameters
     ----------
     observers
         Who recognizes: other models, or people.
     """
-    return _give(_merits((run, *runs), observers, resamples), json)
+    import pandas as pd
+
+    from metamers.study.analyses import by_recipe, merits
+
+    parts = [by_recipe(results) for results in _distinct((run, *runs))]
+    if all(len(of_run) == 1 for of_run in parts):
+        return _give(merits([_of(part) for ((_, part),) in parts], observers, resamples), json)
+    recipes = dict.fromkeys(recipe for of_run in parts for recipe, _ in of_run)
+    tables = []
+    for name in recipes:
+        made = [_of(part) for of_run in parts for recipe, part in of_run if recipe == name]
+        tables.append(merits(made, observers, resamples).assign(recipe=name))
+    return _give(pd.concat(tables, ignore_index=True), json)
 
 
 @analyze.command
@@ -208,7 +224,7 @@ def robustness(
     resamples: Resamples = 1000,
     json: Json = False,
 ) -> int:
-    """The figure of merit of metamers against adversarial robustness, over models.
+    """The figure of merit of metamers against adversarial robustness, over models; recipes are pooled.
 
     Parameters
     ----------
@@ -218,9 +234,12 @@ def robustness(
         Whose recognition counts: that of other models, or of people.
     """
     from metamers.analysis import robustness_relation
+    from metamers.study.analyses import merits
 
-    merits = _merits((run, *runs), observers, resamples).rename(columns={"merit": "recognizability"})
-    points, table = robustness_relation(merits[merits["note"] == ""], _csv(robustness))
+    results = _distinct((run, *runs))
+    _say_pooled(results)
+    found = merits(list(map(_of, results)), observers, resamples).rename(columns={"merit": "recognizability"})
+    points, table = robustness_relation(found[found["note"] == ""], _csv(robustness))
     return _give(table, json, {"points": points})
 
 
@@ -230,17 +249,17 @@ def _read(runs: tuple[Path, ...]) -> "list[Results]":
     return [read_results(run) for run in runs]
 
 
-def _responses(results: "Results") -> "pd.DataFrame":
-    from metamers.study.analyses import scored_responses
+def _of(results: "Results") -> "Responses":
+    from metamers.study.analyses import Responses
 
-    return scored_responses(results, say_note)
+    return Responses(results, say_note)
 
 
 def _made(name: str, runs: tuple[Path, ...], json: bool) -> int:
     """An analysis that a study can name, too."""
     from metamers.study.analyses import ANALYSES
 
-    return _each(runs, json, lambda results: ANALYSES[name](results, say_note))
+    return _each(runs, json, lambda results: ANALYSES[name](_of(results)))
 
 
 def _each(runs: tuple[Path, ...], json: bool, table_of: Callable[["Results"], "pd.DataFrame"]) -> int:
@@ -306,13 +325,18 @@ def _anova(
     )
 
 
-def _merits(runs: tuple[Path, ...], observers: str, resamples: int) -> "pd.DataFrame":
-    from metamers.study.analyses import merits
-
+def _distinct(runs: tuple[Path, ...]) -> "list[Results]":
     results = _read(runs)
     if len({str(r.store.folder) for r in results}) < len(results):
         raise MetamersError("a run is named twice; name each once")
-    return merits(results, observers, resamples, say_note)
+    return results
+
+
+def _say_pooled(runs: "list[Results]") -> None:
+    for results in runs:
+        names = [recipe["name"] for recipe in results.study["recipes"]]
+        if len(names) > 1:
+            say_note(f"the metamers of {results.name} by {', '.join(names)} are pooled")
 
 
 def _csv(path: Path) -> "pd.DataFrame":

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from math import isfinite
+from math import floor, isfinite
 from typing import TYPE_CHECKING, Any, TextIO
 
 from metamers.cli.interrupts import stop_if_interrupted
@@ -132,6 +132,6 @@ def _lines() -> Update:
             then, before = seen[0]
             speed = (done - before) / (now - then) if now > then else 0
             left = f"{(total - done) / speed:.0f} s left" if speed else "remaining time unknown yet"
-            say(f"{100 * done / total:3.0f} %  {left}  {what}")
+            say(f"{floor(100 * done / total):3d} %  {left}  {what}")  # 100 at the end only
 
     return update

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from metamers.cli.make import Several, command_line, finish, require_outside
-from metamers.cli.options import Count, Json
+from metamers.cli.options import Count
 from metamers.cli.output import give_json, progress, say_note
 from metamers.cli.train import parse_changes
 from metamers.errors import MetamersError
@@ -49,7 +49,7 @@ def run(
     anew: Annotated[bool, Parameter(negative="")] = False,
     set_: Annotated[list[str] | None, Several, Parameter(name="--set")] = None,
     strict: Annotated[bool, Parameter(negative="")] = False,
-    json: Json = False,
+    json: Annotated[bool, Parameter(help="Print lines of JSON on stdout.", negative="")] = False,
 ) -> int:
     """Run a study: make the metamers of its models, verify them, let its observers name them, show it all on a page.
 
@@ -76,14 +76,12 @@ def run(
     strict
         Exit with 1 when a cell did not pass.
     """
-    from metamers.store import Store, places_in
+    from metamers.store import Store
     from metamers.study.resolve import resolve
     from metamers.study.run import run_study
-    from metamers.study.study_file import read_study
+    from metamers.study.study_file import read_placed_study
 
-    changes = parse_changes(set_ or [])
-    config = read_study(study, changes)
-    where = places_in(study, changes)
+    config, where = read_placed_study(study, parse_changes(set_ or []))
     # The machines of a cluster may have GPUs where this one has none.
     elsewhere = workers is not None and (workers.address is not None or workers.slurm is not None)
     here = config.model_copy(update={"device": "cpu"}) if elsewhere else config
@@ -170,7 +168,8 @@ def _plan(study: "Study", out: Path | None, json: bool) -> int:
         print(_line("in all", totals))
         early = any(recipe.early_stop for recipe in study.settings.recipes)
         print(
-            f"{'at most, as most searches stop early; ' * early}null distributions, observers and the page come on top"
+            f"{'for all steps, though most searches stop early; ' * early}"
+            "measured for a moment, so about; null distributions, observers and the page come on top"
         )
     return 0
 

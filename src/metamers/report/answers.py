@@ -35,26 +35,31 @@ class Answers:
             (row for part in parts for row in _rows(part, is_failed)),
         )
 
-    def counts(self) -> "pd.DataFrame":
-        """As `metamers.analysis.count_responses` gives, labels pooled."""
-        sums = "'', SUM(n_scored), SUM(n_correct), SUM(n - n_scored), 0"
+    def counts(self, by_label: bool = False) -> "pd.DataFrame":
+        """As `metamers.analysis.count_responses` gives; else labels are pooled."""
+        by = f"{_GROUP}, {'label' if by_label else repr('')}"
+        sums = "SUM(n_scored), SUM(n_correct), SUM(n - n_scored), 0"
         return self._table(
             f"{_GROUP}, label, n, n_correct, n_unscored, n_excluded",
-            f"SELECT {_GROUP}, {sums} FROM answers WHERE NOT failed GROUP BY {_GROUP} ORDER BY MIN(rowid)",
+            f"SELECT {by}, {sums} FROM answers WHERE NOT failed GROUP BY {by} ORDER BY MIN(rowid)",
         )
 
     def of(self, model: str) -> "Iterator[pd.DataFrame]":
         """A counted table (`metamers.analysis.scores.COUNTED`, and the reference) for each stage of a model, or of the
         natural stimuli and other things without a model, where it is empty; one without rows where there is none."""
-        by = f"{_GROUP}, participant, reference"
-        stages = "SELECT stage FROM answers WHERE NOT failed AND model = ? GROUP BY stage ORDER BY MIN(rowid)"
-        for (stage,) in list(self._database.select(stages, (model,))) or [("",)]:
-            yield self._table(
-                f"{by}, n, n_correct",
-                f"SELECT {by}, SUM(n_scored), SUM(n_correct) FROM answers WHERE NOT failed AND model = ? AND stage = ? "
-                f"GROUP BY {by} ORDER BY MIN(CASE WHEN n_scored THEN rowid END)",  # as references are resampled
-                (model, stage),
-            )
+        sums = {"n": "SUM(n_scored)", "n_correct": "SUM(n_correct)"}
+        # Ordered as references are resampled.
+        return self._by_stage(model, "participant, reference", sums, "MIN(CASE WHEN n_scored THEN rowid END)")
+
+    def given(self, model: str) -> "Iterator[pd.DataFrame]":
+        """How often which response was given, as `of` gives it: `model, stage, observer, observer_kind, participant,
+        reference, label, response, n`; those without a score, too."""
+        return self._by_stage(model, "participant, reference, label, response", {"n": "SUM(n)"}, "MIN(rowid)")
+
+    def references(self, observer_kind: str) -> list[str]:
+        """Those of which an observer of a kind gave an answer that is scored."""
+        command = "SELECT DISTINCT reference FROM answers WHERE NOT failed AND n_scored AND observer_kind = ?"
+        return [name for (name,) in self._database.select(command, (observer_kind,))]
 
     def with_natural(self, model: str) -> "Iterator[pd.DataFrame]":
         """Those of the natural stimuli and other things without a model, then those of a model."""
@@ -90,6 +95,16 @@ class Answers:
     def n_failed(self) -> int:
         """How many are to cells that failed."""
         return int(next(self._database.select("SELECT COALESCE(SUM(n), 0) FROM answers WHERE failed"))[0])
+
+    def _by_stage(self, model: str, by: str, sums: dict[str, str], order: str) -> "Iterator[pd.DataFrame]":
+        stages = "SELECT stage FROM answers WHERE NOT failed AND model = ? GROUP BY stage ORDER BY MIN(rowid)"
+        for (stage,) in list(self._database.select(stages, (model,))) or [("",)]:
+            yield self._table(
+                f"{_GROUP}, {by}, {', '.join(sums)}",
+                f"SELECT {_GROUP}, {by}, {', '.join(sums.values())} FROM answers "
+                f"WHERE NOT failed AND model = ? AND stage = ? GROUP BY {_GROUP}, {by} ORDER BY {order}",
+                (model, stage),
+            )
 
     def _table(self, columns: str, *command: Any) -> "pd.DataFrame":
         import pandas as pd

@@ -90,6 +90,7 @@ def _render(results: Results, standalone: bool) -> Iterator[str]:
         failures=failed,
         unlisted=unlisted,
         table=VerdictTable(results.cells),
+        analyses=sorted(path.name for path in (results.store.folder / "analyses").glob("*.csv")),
         has_csv=(results.store.folder / "tables" / "matches.csv").is_file(),
         provenance=provenance(results),
         seconds=duration(results.batches.seconds),

@@ -1,7 +1,7 @@
 """Where results live: cells, whole-or-nothing files, records and tables. Imports no torch."""
 
 from metamers.store.cell import UNUSABLE, Cell, slug
-from metamers.store.configs import Place, change, places_in, read_config, read_preset
+from metamers.store.configs import Place, change, read_config, read_placed, read_preset
 from metamers.store.csv_files import read_csv_rows
 from metamers.store.files import read_json, sha256, write_json, write_whole
 from metamers.store.scratch import Lookup, sorted_on_disk, temporary_database
@@ -15,7 +15,7 @@ from metamers.store.tables import (
     chances,
     matches,
     read_table,
-    responses,
+    responses_table,
     robustness,
     table_parts,
 )
@@ -35,14 +35,14 @@ __all__ = [
     "chances",
     "change",
     "matches",
-    "places_in",
     "read_config",
     "read_csv_rows",
     "read_json",
+    "read_placed",
     "read_preset",
     "read_table",
     "record_id",
-    "responses",
+    "responses_table",
     "robustness",
     "sha256",
     "slug",

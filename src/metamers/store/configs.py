@@ -27,8 +27,22 @@ def read_config(
 
     Raises MetamersError that names the file, the line, the key and what is allowed.
     """
-    path = Path(path)
-    text = _text(path)
+    return read_placed(path, schema, changes, prepare)[0]
+
+
+def read_placed(
+    path: Path | str,
+    schema: type[M],
+    changes: Mapping[str, Any] | None = None,
+    prepare: Callable[[dict[str, Any]], dict[str, Any]] = lambda value: value,
+) -> tuple[M, Callable[[Place], str]]:
+    """What `read_config` gives, and how errors name a place in it: with the line, where the value is the file's own."""
+    path, changes = Path(path), changes or {}
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "no UTF-8 text"
+        raise MetamersError(f"configuration '{path}' cannot be read ({reason}); give a YAML file") from error
     try:
         tree = yaml.compose(text, yaml.SafeLoader)
         value = yaml.safe_load(text)
@@ -43,23 +57,8 @@ def read_config(
     if repeated := _repeated_key(tree):
         key, line = repeated
         raise MetamersError(f"{path}, line {line}: {key!r} is there twice; keep one")
-    return _checked(prepare(value), schema, changes or {}, str(path), tree)
-
-
-def places_in(path: Path | str, changes: Mapping[str, Any]) -> Callable[[Place], str]:
-    """How errors about a configuration that `read_config` gave name a place in it: with the line, where the value there
-    is the file's own.
-
-    Raises MetamersError for a file that cannot be read.
-    """
-    tree = yaml.compose(_text(Path(path)), yaml.SafeLoader)
-    assert tree is not None  # of a file that was read
-
-    def name(place: Place) -> str:
-        place = _in_file(place, tree)
-        return f"{_where(place, str(path), tree, changes)}: {'.'.join(map(str, place))}"
-
-    return name
+    config = _checked(prepare(value), schema, changes, str(path), tree)
+    return config, lambda place: f"{_where(place, str(path), tree, changes)}: {_dotted(place)}"
 
 
 def read_preset(folder: Path, name: str) -> dict[str, Any]:
@@ -67,25 +66,32 @@ def read_preset(folder: Path, name: str) -> dict[str, Any]:
     path = folder / f"{name}.yaml"
     if not path.is_file():
         names = sorted(path.stem for path in folder.glob("*.yaml"))
-        raise MetamersError(f"no preset {name!r}{nearest(name, names)}; choose one of {', '.join(names)}")
+        message = f"no preset {name!r}{nearest(name, names)}; choose one of {', '.join(names)}"
+        raise MetamersError(message, place=("preset",))
     values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return values
 
 
 def change(value: dict[str, Any], changes: Mapping[str, Any], what: str) -> None:
-    """Put changes (by dotted key) in the place of a configuration's own values.
+    """Put changes (by dotted key, in which a number is the place in a list) in the place of a configuration's own
+    values.
 
     Raises MetamersError, beginning with `what`, for a key within something that holds none.
     """
     for key, changed in changes.items():
-        part = value
-        *parents, last = key.split(".")
-        for parent in parents:
-            inner = part.setdefault(parent, {})
-            if not isinstance(inner, dict):
+        part: Any = value
+        *parents, last = keys = key.split(".")
+        for i, parent in enumerate(parents):
+            inner = part[int(parent)] if _numbers(part, parent) else part.setdefault(parent, {})
+            if not isinstance(inner, dict | list) or (isinstance(inner, list) and not _numbers(inner, keys[i + 1])):
                 raise MetamersError(f"{what}: {parent!r} holds no keys, so {key!r} cannot be set; correct one of them")
             part = inner
-        part[last] = changed
+        part[int(last) if _numbers(part, last) else last] = changed
+
+
+def _numbers(part: Any, key: str) -> bool:
+    """Whether a key is the number of an entry of a list, from 0."""
+    return isinstance(part, list) and key.isdecimal() and int(key) < len(part)
 
 
 def _checked(value: dict[str, Any], schema: type[M], changes: Mapping[str, Any], what: str, tree: yaml.Node) -> M:
@@ -104,10 +110,13 @@ def _first_problem(
     problems = error.errors()
     # An unknown key tells more than the key that it left missing.
     first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
+    cause = (first.get("ctx") or {}).get("error")
+    if isinstance(cause, MetamersError) and cause.place:
+        return f"{_where(cause.place, what, tree, changes)}: {_dotted(cause.place)}: {cause}"
     place = _in_file(first["loc"], tree)
     where = _where(place, what, tree, changes)
     more = f" (and {len(problems) - 1} more such problems)" if len(problems) > 1 else ""
-    return f"{where}: {_said(first, schema, '.'.join(map(str, place)))}{more}"
+    return f"{where}: {_said(first, schema, _dotted(place))}{more}"
 
 
 def _said(problem: "ErrorDetails", schema: type["BaseModel"], key: str) -> str:
@@ -127,14 +136,6 @@ def _said(problem: "ErrorDetails", schema: type["BaseModel"], key: str) -> str:
         return f"{key} is missing; give it"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{key} {_short(given)}: {message[:1].lower()}{message[1:]}; correct it"
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no UTF-8 text"
-        raise MetamersError(f"configuration '{path}' cannot be read ({reason}); give a YAML file") from error
 
 
 def _short(value: Any) -> str:
@@ -167,22 +168,30 @@ def _keys_at(schema: Any, place: Place) -> list[str]:
 
 
 def _in_file(place: Place, tree: yaml.Node) -> Place:
-    """The keys of `place` without those that only pydantic has: the tags of a union."""
+    """The keys of `place` without those that only pydantic has: the tags of a union, and the number of an entry that
+    stands alone. All keys of what is not in the file."""
     kept: list[str | int] = []
     node: yaml.Node | None = tree
     for i, part in enumerate(place):
         inner = _child(node, part)
-        if inner is not None or i == len(place) - 1:
+        if inner is not None or node is None or i in (0, len(place) - 1):
             kept.append(part)
             node = inner
     return tuple(kept)
 
 
 def _where(place: Place, what: str, tree: yaml.Node, changes: Mapping[str, Any]) -> str:
-    """The file, and the line of a place in it; of a value that was changed there is none."""
-    keys = [".".join(map(str, place[: i + 1])) for i in range(len(place))]
-    line = None if any(key in changes for key in keys) else _line(place, tree)
+    """The file, and the line of a place in it, if it is not one that was changed."""
+    here = f"{_dotted(place)}."
+    changed = any(here.startswith(f"{key}.") or f"{key}.".startswith(here) for key in changes)
+    if changed:
+        return f"{what} with --set"
+    line = _line(_in_file(place, tree), tree)
     return f"{what}, line {line}" if line else what
+
+
+def _dotted(place: Place) -> str:
+    return ".".join(map(str, place))
 
 
 def _line(place: Place, tree: yaml.Node) -> int | None:

@@ -51,7 +51,7 @@ def matches(cells: list[Record]) -> "pd.DataFrame":
     return _table(cells, MATCHES)
 
 
-def responses(rows: list[Record]) -> "pd.DataFrame":
+def responses_table(rows: list[Record]) -> "pd.DataFrame":
     """The table `responses`, of some of its rows."""
     return _table(rows, RESPONSES)
 

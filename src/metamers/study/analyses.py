@@ -1,8 +1,10 @@
 """The statistics of a run that need nothing but it, each a table."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from metamers.store import (
     Record,
     Store,
     chances,
-    responses,
+    responses_table,
     sorted_on_disk,
     table_parts,
     write_whole,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 _ROWS, _SIGNALS = 500, 32
-"""Responses, and metamers, that are in memory at once, or as many as one reference has."""
+"""Responses, and metamers, that are in memory at once; those of one reference more at most."""
 
 
 def run_analyses(store: Store, names: Sequence[str], say: Say) -> None:
@@ -46,16 +48,17 @@ def run_analyses(store: Store, names: Sequence[str], say: Say) -> None:
         path.unlink()
     if not names:
         return
-    results, said = read_results(store.folder), set[str]()
+    said = set[str]()
 
     def once(note: str) -> None:
         if note not in said:
             say(note)
         said.add(note)
 
+    parts = [(recipe, Responses(part, once)) for recipe, part in by_recipe(read_results(store.folder))]
     for name in names:
         try:
-            tables = [(recipe, ANALYSES[name](part, once)) for recipe, part in by_recipe(results)]
+            tables = [(recipe, ANALYSES[name](part)) for recipe, part in parts]
             table = tables[0][1] if len(tables) == 1 else pd.concat([t.assign(recipe=recipe) for recipe, t in tables])
         except MetamersError as error:
             say(f"analysis {name}: {error}")
@@ -100,44 +103,61 @@ def by_recipe(results: "Results") -> "list[tuple[str, Results]]":
     return [(name, replace(results, cells=results.cells.of(recipe=name), recipe=name)) for name in names]
 
 
-def scored_responses(results: "Results", say: Say) -> "pd.DataFrame":
-    """The responses to the natural stimuli and to metamers that did not fail.
+class Responses:
+    """The responses of a run to the natural stimuli and to metamers that did not fail, read anew each time.
 
-    Raises MetamersError where there is none, and for a trial that is there twice.
+    Reading raises MetamersError where there is none, and for a trial that is there twice; `say` is told of observers
+    none of whose responses is scored.
     """
-    import pandas as pd
 
-    return pd.concat(scored_parts(results, say), ignore_index=True)
+    def __init__(self, results: "Results", say: Say) -> None:
+        self.results, self._say = results, say
 
+    def table(self) -> "pd.DataFrame":
+        """All of them."""
+        import pandas as pd
 
-def scored_parts(results: "Results", say: Say) -> "Iterator[pd.DataFrame]":
-    """`scored_responses`, some hundred rows at a time."""
-    n_scored, known = Counter[str](), Lookup()
-    for part in results.responses():
-        trials = part[["cell", "stage", "observer"]].assign(participant=part["participant"].fillna(part["observer"]))
-        for cell, stage, observer, participant in trials.itertuples(index=False):
-            if not known.add("\n".join((cell, stage, observer, participant))):
-                raise MetamersError(f"participant {participant!r} of {observer!r} answered {cell} twice; keep one")
-        n_scored.update({str(name): n for name, n in part.groupby("observer")["correct"].count().items()})
-        yield part
-    if not n_scored:
-        raise MetamersError(f"{results.store.folder}: holds no responses; let observers see it: metamers recognize")
-    for name in (name for name, n in n_scored.items() if not n):
-        say(f"no response of {name} in {results.name} is scored: its labels are not those of the stimuli")
+        return pd.concat(self._parts(), ignore_index=True)
 
+    @cached_property
+    def answers(self) -> "Answers":
+        """They, counted."""
+        from metamers.report.answers import Answers
 
-def _by_reference(results: "Results", say: Say) -> "Iterator[pd.DataFrame]":
-    """`scored_responses`, those of a stage to the metamers of some references at a time, in the order of the study."""
-    places = {pair: i for i, pair in enumerate((model, s) for model, names in results.stages.items() for s in names)}
+        return Answers(self._parts())
 
-    def key(row: Record) -> str:
-        place = places.get((row["model"], row["stage"]), len(places)) if row["model"] else -1
-        return f"{place:010d} {row['model']} {row['stage']} {row['reference']}"
+    def by_reference(self) -> "Iterator[pd.DataFrame]":
+        """Those of a stage to some references at a time, in the order of the study."""
+        pairs = ((model, stage) for model, stages in self.results.stages.items() for stage in stages)
+        places = {pair: i for i, pair in enumerate(pairs)}
 
-    parts = (part.astype(object).where(part.notna(), None) for part in scored_parts(results, say))
-    rows: Iterable[Record] = (row for part in parts for row in part.to_dict("records"))  # type: ignore[misc]
-    found = sorted_on_disk(rows, key)
-    return map(responses, _together((list(same) for _, same in groupby(found, key)), _ROWS))
+        def key(row: Record) -> str:
+            place = places.get((row["model"], row["stage"]), len(places)) if row["model"] else -1
+            return f"{place:010d} " + json.dumps([row[name] for name in ("model", "stage", "reference")])
+
+        parts = (part.astype(object).where(part.notna(), None) for part in self._parts())
+        rows: Iterable[Record] = (row for part in parts for row in part.to_dict("records"))  # type: ignore[misc]
+        found = sorted_on_disk(rows, key)
+        return map(responses_table, _together((list(same) for _, same in groupby(found, key)), _ROWS))
+
+    def _parts(self) -> "Iterator[pd.DataFrame]":
+        n_scored, known, twice = Counter[str](), Lookup(), list[str]()
+        for part in self.results.responses():
+            people = part["participant"].fillna(part["observer"])
+            for *trial, who, observer in zip(part["cell"], part["stage"], people, part["observer"], strict=True):
+                if not known.add(json.dumps([*trial, who, observer])):
+                    twice.append(f"participant {who!r} of {observer!r} answered {trial[0]} twice")
+            n_scored.update({str(name): n for name, n in part.groupby("observer")["correct"].count().items()})
+            yield part
+        if twice:
+            more = f" (and {len(twice) - 1} more)" if len(twice) > 1 else ""
+            raise MetamersError(f"{twice[0]}{more}; keep one")
+        if not n_scored:
+            folder = self.results.store.folder
+            raise MetamersError(f"{folder}: holds no responses; let observers see it: metamers recognize")
+        for name in (name for name, n in n_scored.items() if not n):
+            note = f"no response of {name} in {self.results.name} is scored"
+            self._say(f"{note}: its labels are not those of the stimuli")
 
 
 def _together(groups: Iterable[list[Record]], n: int) -> Iterator[list[Record]]:
@@ -176,81 +196,91 @@ def _signals(results: "Results", model: str, stage: str) -> "Iterator[pd.DataFra
     return map(pd.DataFrame, _together((group for group in several if len(group) > 1), _SIGNALS))
 
 
-def recognition(results: "Results", say: Say, **options: Any) -> "pd.DataFrame":
+def recognition(responses: Responses, **options: Any) -> "pd.DataFrame":
     """`bootstrap_recognition` of a run, `options` being its own."""
     import pandas as pd
 
     from metamers.analysis import bootstrap_recognition
     from metamers.analysis.recognition import in_order
-    from metamers.report.answers import Answers
 
-    answers = Answers(scored_parts(results, say))
+    results, answers = responses.results, responses.answers
     guessing = results.chances(answers)
     parts = chain.from_iterable(answers.of(model) for model in ("", *results.stages))
     tables = [bootstrap_recognition(part, chance=guessing, **options) for part in parts]
     return in_order(pd.concat([table for table in tables if len(table)] or tables[:1]), results.stages)
 
 
-def accuracy(results: "Results", say: Say) -> "pd.DataFrame":
+def accuracy(responses: Responses) -> "pd.DataFrame":
     """`balanced_accuracy` of a run."""
-    from metamers.analysis import balanced_accuracy_of_counts, count_responses
+    from metamers.analysis import balanced_accuracy_of_counts
     from metamers.analysis.recognition import in_order
 
-    table = balanced_accuracy_of_counts(count_responses(scored_parts(results, say)))
-    return in_order(table, results.stages)
+    table = balanced_accuracy_of_counts(responses.answers.counts(by_label=True))
+    return in_order(table, responses.results.stages)
 
 
-def confusion(results: "Results", say: Say) -> "pd.DataFrame":
+def confusion(responses: Responses) -> "pd.DataFrame":
     """`confusion` of a run."""
-    from metamers.analysis import confusion_of_counts, count_confusions
+    import pandas as pd
+
+    from metamers.analysis import confusion_of_counts
     from metamers.analysis.recognition import in_order
 
-    return in_order(confusion_of_counts(count_confusions(scored_parts(results, say))), results.stages)
+    stages = responses.results.stages
+    parts = chain.from_iterable(responses.answers.given(model) for model in ("", *stages))
+    return in_order(pd.concat(map(confusion_of_counts, parts)), stages)
 
 
-def consistency(results: "Results", say: Say) -> "pd.DataFrame":
+def consistency(responses: Responses) -> "pd.DataFrame":
     """`error_consistency` of a run."""
     from metamers.analysis import consistency_of_counts, count_shared
 
-    return consistency_of_counts(map(count_shared, _by_reference(results, say)))
+    return consistency_of_counts(map(count_shared, responses.by_reference()))
 
 
-def idiosyncrasy(results: "Results", say: Say, **options: Any) -> "pd.DataFrame":
+def idiosyncrasy(responses: Responses, **options: Any) -> "pd.DataFrame":
     """`idiosyncrasy` of a run, `options` being its own."""
     from metamers.analysis import idiosyncrasy as own_minus_other
-    from metamers.report.answers import Answers
+    from metamers.analysis.recognition import in_order
 
-    answers = Answers(scored_parts(results, say))
-    return own_minus_other(chain.from_iterable(map(answers.of, results.stages)), **options)
-
-
-def _model_by_model(results: "Results", answers: "Answers") -> "Iterator[pd.DataFrame]":
-    import pandas as pd
-
-    return (pd.concat(answers.with_natural(model)) for model in results.stages)
+    stages = responses.results.stages
+    table = own_minus_other(chain.from_iterable(map(responses.answers.of, stages)), **options)
+    return in_order(table, stages)
 
 
-def merits(runs: "Sequence[Results]", observers: str, resamples: int, say: Say) -> "pd.DataFrame":
+def merits(runs: "Sequence[Responses]", observers: str = "model", resamples: int = 1000) -> "pd.DataFrame":
     """The figure of merit of each model of the runs."""
     from metamers.analysis import compare_runs
-    from metamers.report.answers import Answers
 
-    answers = {str(r.store.folder): (r, Answers(scored_parts(r, say))) for r in runs}
+    named = {str(run.results.store.folder): run for run in runs}
+    for name, run in named.items():
+        try:
+            run.answers  # noqa: B018 - what cannot be read is said of the run
+        except MetamersError as error:
+            raise error if len(runs) == 1 else MetamersError(f"{name}: {error}") from None
     return compare_runs(
-        {name: _model_by_model(r, found) for name, (r, found) in answers.items()},
-        stages={name: r.stages for name, (r, _) in answers.items()},
-        chance={name: r.chances(found) for name, (r, found) in answers.items()},
+        {name: _model_by_model(run) for name, run in named.items()},
+        stages={name: run.results.stages for name, run in named.items()},
+        chance={name: run.results.chances(run.answers) for name, run in named.items()},
+        references={name: run.answers.references(observers) for name, run in named.items()},
         observer_kind=observers,
         n_resamples=resamples,
     )
 
 
-def seeds(results: "Results", say: Say) -> "pd.DataFrame":
+def _model_by_model(responses: Responses) -> "Iterator[pd.DataFrame]":
+    import pandas as pd
+
+    return (pd.concat(responses.answers.with_natural(model)) for model in responses.results.stages)
+
+
+def seeds(responses: Responses) -> "pd.DataFrame":
     """How different the metamers of one reference from several seeds are, in values and to the observers."""
     import pandas as pd
 
-    from metamers.analysis import agreement_of_counts, count_alike, pooled_distances, seed_distances
+    from metamers.analysis import agreement_of_counts, pooled_distances, seed_distances
 
+    results = responses.results
     stages = ((model, stage) for model, names in results.stages.items() for stage in names)
     parts = (_signals(results, model, stage) for model, stage in stages)
     distances = (list(map(seed_distances, found)) for found in parts)
@@ -260,16 +290,16 @@ def seeds(results: "Results", say: Say) -> "pd.DataFrame":
     table = pd.concat(tables, ignore_index=True)
     if not any(len(part) for part in results.responses()):
         return table
-    agreement = agreement_of_counts(map(count_alike, _by_reference(results, say)))
+    agreement = agreement_of_counts(chain.from_iterable(map(responses.answers.given, results.stages)))
     return table.merge(agreement.drop(columns=["n_references", "n_pairs"]), on=["model", "stage"], how="left")
 
 
-ANALYSES: "dict[str, Callable[[Results, Say], pd.DataFrame]]" = {
+ANALYSES: "dict[str, Callable[[Responses], pd.DataFrame]]" = {
     "recognition": recognition,
     "accuracy": accuracy,
     "confusion": confusion,
     "consistency": consistency,
     "idiosyncrasy": idiosyncrasy,
-    "merit": lambda results, say: merits([results], "model", 1000, say),
+    "merit": lambda responses: merits([responses]),
     "seeds": seeds,
 }

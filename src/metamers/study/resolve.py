@@ -9,6 +9,7 @@ from metamers.errors import MetamersError
 from metamers.labels import LabelSpace, label_space
 from metamers.matching import AboveNull, Representation, SameDecision
 from metamers.models import StagedModel, fit_to_model, load_model, own_kind
+from metamers.models.devices import parse_device
 from metamers.stimuli import StimulusSet, load_stimuli
 from metamers.store import Place
 from metamers.study.config import ModelConfig, ObserverConfig, RecipeConfig, StimuliConfig, StudyConfig
@@ -34,6 +35,8 @@ def resolve(config: StudyConfig, check: bool = True, where: Where | None = None)
     Raises MetamersError for what is unknown, missing or does not fit, and for two models of one name; it begins with
     the place that it is about where `where` names it.
     """
+    with _at(where, "device"):
+        parse_device(config.device)
     with _at(where, "stimuli"):
         stimuli = _stimuli(config.stimuli)
     with _at(where, "null_stimuli"):

@@ -2,13 +2,13 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from metamers.errors import MetamersError
-from metamers.store import read_config, read_preset
+from metamers.store import Place, read_placed, read_preset
 from metamers.study.config import StudyConfig, sourced
 
 PRESETS = Path(str(files("metamers.study") / "presets"))
@@ -21,7 +21,14 @@ def read_study(path: Path | str, changes: Mapping[str, Any] | None = None) -> St
 
     Raises MetamersError that names the file, the line, the key and what is allowed.
     """
-    return read_config(path, StudyConfig, changes, _keyed)
+    return read_placed_study(path, changes)[0]
+
+
+def read_placed_study(
+    path: Path | str, changes: Mapping[str, Any] | None = None
+) -> tuple[StudyConfig, Callable[[Place], str]]:
+    """What `read_study` gives, and how errors name a place in it."""
+    return read_placed(path, StudyConfig, changes, _keyed)
 
 
 def preset(name: str) -> dict[str, Any]:
@@ -35,7 +42,7 @@ def completed(value: dict[str, Any]) -> dict[str, Any]:
     Raises MetamersError for a variable that is not set and an unknown preset.
     """
     name = value.get("preset")
-    return _expanded(value if not isinstance(name, str) else {**preset(name), **value}, "")  # type: ignore[no-any-return]
+    return _expanded(value if not isinstance(name, str) else {**preset(name), **value}, ())  # type: ignore[no-any-return]
 
 
 def _keyed(value: dict[str, Any]) -> dict[str, Any]:
@@ -48,18 +55,18 @@ def _keyed(value: dict[str, Any]) -> dict[str, Any]:
     return {key: sourced(part) if key in ("stimuli", "null_stimuli") else part for key, part in value.items()}
 
 
-def _expanded(value: Any, key: str) -> Any:
+def _expanded(value: Any, place: Place) -> Any:
     """The value with `${VARIABLE}` in its texts replaced. Raises MetamersError for a variable that is not set."""
     if isinstance(value, dict):
-        return {k: _expanded(v, f"{key}.{k}".lstrip(".")) for k, v in value.items()}
+        return {key: _expanded(part, (*place, key)) for key, part in value.items()}
     if isinstance(value, list):
-        return [_expanded(v, f"{key}.{i}") for i, v in enumerate(value)]
+        return [_expanded(part, (*place, i)) for i, part in enumerate(value)]
     if not isinstance(value, str):
         return value
 
     def replaced(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
-            raise MetamersError(f"{key}: the variable {match[1]} is not set; set it, or write the path out")
+            raise MetamersError(f"the variable {match[1]} is not set; set it, or write the path out", place=place)
         return os.environ[match[1]]
 
     return _VARIABLE.sub(replaced, value)
