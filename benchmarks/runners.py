@@ -1,4 +1,5 @@
-"""What the runners cost beside the bare engine, in a thread each; `python -m benchmarks.runners` prints JSON."""
+"""What the runners cost beside the bare engine, and what a second worker brings, in a thread each: `python -m
+benchmarks.runners` prints both as JSON; with `overheads` or `speedup`, one of them."""
 
 import json
 import os
@@ -6,7 +7,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +15,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from distributed import Client
 
+    from metamers.study.config import StudyConfig
+    from metamers.study.resolve import Study
+
 ROUNDS = 16
-"""In turns, of about 20 seconds each; the first, in which workers load the model, does not count."""
+"""Of the overheads, in turns, of about 20 seconds each; the first, in which workers load the model, does not count."""
+LONG_ROUNDS, LONG_SEEDS = 3, 16
+"""Of the speed-up, in turns, of about 100 seconds for one worker, so that starting a run counts little."""
 STUDY = """
 models: bundled:picto-resnet
 stages: output
 stimuli: bundled:pictograms?split=test&n=32&seed=0
 recipes: {name: adam, set: {steps: 150, early_stop: false}}
-seeds: [0, 1, 2, 3]
+seeds: [SEEDS]
 """
 
 
@@ -29,36 +35,74 @@ def main() -> None:
     """Measure and print."""
     import torch
 
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
+    found: dict[str, float] = {}
+    for part in sys.argv[1:] or ["overheads", "speedup"]:
+        with tempfile.TemporaryDirectory() as scratch:
+            found |= {"overheads": overheads, "speedup": speedup}[part](Path(scratch))
+    print(json.dumps(found))
+
+
+def overheads(folder: Path) -> dict[str, float]:
+    """What `local` takes beside the engine, and one worker of Dask beside `local`."""
     from metamers.study.clusters import workers
     from metamers.study.dask_runner import DaskRunner
     from metamers.study.local import make_here
-    from metamers.study.resolve import resolve
-    from metamers.study.study_file import read_study
 
-    torch.set_num_threads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
-    with tempfile.TemporaryDirectory() as scratch, workers(1) as one, workers(2) as two:
-        path = Path(scratch) / "study.yaml"
-        path.write_text(STUDY)
-        config = read_study(path)
-        study = resolve(config)
+    config, study = study_of(folder, 4)
+    with workers(1) as client:
         ways: dict[str, Callable[[Path], object]] = {
             "engine": lambda folder: engine(study.tasks[0], study.settings),
             "local": partial(run, study, make_here),
-            "dask_1": partial(run, study, DaskRunner(one, config)),
-            "dask_2": partial(run, study, DaskRunner(two, config)),
+            "dask_1": partial(run, study, DaskRunner(client, config)),
         }
-        times: dict[str, list[float]] = {name: [] for name in ways}
-        for number in range(ROUNDS):
-            # Turned round each time, so that a machine that grows slower or faster favors none.
-            for name, way in list(ways.items())[:: 1 - 2 * (number % 2)]:
-                begun = time.perf_counter()
-                way(Path(scratch) / f"{name}{number}")
-                times[name].append(time.perf_counter() - begun)
-            print(f"round {number}: { {name: round(t[-1], 1) for name, t in times.items()} }", file=sys.stderr)
-        scheduling = scheduling_ms(Path(scratch), one)
+        times = {name: found[1:] for name, found in in_turns(ways, ROUNDS, folder).items()}
+        scheduling = scheduling_ms(folder, client)
     cells = len(study.tasks[0].stimuli) * len(study.settings.seeds)
-    print(json.dumps({**summary({name: found[1:] for name, found in times.items()}, cells), "ms_a_batch": scheduling}))
+    return {**summary(times, cells), "ms_a_batch": scheduling}
+
+
+def speedup(folder: Path) -> dict[str, float]:
+    """How much faster two workers of Dask are than one."""
+    from metamers.study.clusters import workers
+    from metamers.study.dask_runner import DaskRunner
+
+    with workers(1) as one, workers(2) as two:
+        for name, client in (("one", one), ("two", two)):  # their workers load the model
+            config, study = study_of(folder, 2)
+            run(study, DaskRunner(client, config), folder / name)
+        config, study = study_of(folder, LONG_SEEDS)
+        ways = {f"dask_{n}": partial(run, study, DaskRunner(c, config)) for n, c in ((1, one), (2, two))}
+        times = in_turns(ways, LONG_ROUNDS, folder)
+    return {
+        **{f"long_seconds_{name}": sum(found) for name, found in times.items()},
+        "speedup_of_two": ratio(times["dask_1"], times["dask_2"]),
+    }
+
+
+def study_of(folder: Path, seeds: int) -> "tuple[StudyConfig, Study]":
+    """The study with so many seeds."""
+    from metamers.study.resolve import resolve
+    from metamers.study.study_file import read_study
+
+    path = folder / "study.yaml"
+    path.write_text(STUDY.replace("SEEDS", ", ".join(map(str, range(seeds)))))
+    config = read_study(path)
+    return config, resolve(config)
+
+
+def in_turns(ways: Mapping[str, Callable[[Path], object]], rounds: int, folder: Path) -> dict[str, list[float]]:
+    """The seconds of each way in each round."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds):
+        # Turned round each time, so that a machine that grows slower or faster favors none.
+        for name, way in list(ways.items())[:: 1 - 2 * (number % 2)]:
+            begun = time.perf_counter()
+            way(folder / f"{name}.{number}")
+            times[name].append(time.perf_counter() - begun)
+        print(f"round {number}: { {name: round(t[-1], 1) for name, t in times.items()} }", file=sys.stderr)
+    return times
 
 
 def scheduling_ms(folder: Path, client: "Client") -> float:
@@ -83,20 +127,19 @@ def scheduling_ms(folder: Path, client: "Client") -> float:
 
 
 def summary(times: dict[str, list[float]], cells: int) -> dict[str, float]:
-    """Medians over rounds, as machines change their speed from one minute to the next."""
-
-    def ratio(a: str, b: str) -> float:
-        return statistics.median(x / y for x, y in zip(times[a], times[b], strict=True))
-
-    def each_cell(a: str) -> float:
-        return 1000 * statistics.median(x - y for x, y in zip(times[a], times["engine"], strict=True)) / cells
-
+    """Of what was measured in turns."""
+    more = statistics.median(x - y for x, y in zip(times["local"], times["engine"], strict=True))
     return {
         **{f"seconds_{name}": sum(found) for name, found in times.items()},
-        **{"local_over_engine": ratio("local", "engine"), "dask_over_local": ratio("dask_1", "local")},
-        **{"speedup_of_two": ratio("dask_1", "dask_2")},
-        **{"local_ms_a_cell": each_cell("local"), "cells": cells},
+        "local_over_engine": ratio(times["local"], times["engine"]),
+        "dask_over_local": ratio(times["dask_1"], times["local"]),
+        **{"local_ms_a_cell": 1000 * more / cells, "cells": cells},
     }
+
+
+def ratio(a: list[float], b: list[float]) -> float:
+    """The median over rounds, as machines change their speed from one minute to the next."""
+    return statistics.median(x / y for x, y in zip(a, b, strict=True))
 
 
 def engine(task: "object", settings: "object") -> None:

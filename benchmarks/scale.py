@@ -42,7 +42,8 @@ analyses: [ANALYSES]
 IMAGES = 100
 ANALYSES = ("recognition", "accuracy", "confusion", "consistency", "idiosyncrasy", "merit")
 """All but `seeds`, whose time grows with the square of their number."""
-SEEDS = (4, 160, 640)
+SIZES = ((4, IMAGES), (160, IMAGES), (10, 16 * IMAGES), (640, IMAGES))
+"""Seeds and images of the runs."""
 
 
 def main() -> None:
@@ -54,19 +55,22 @@ def main() -> None:
         plan = measured("run", str(study), "--plan", "--json")
         write_run(Path(scratch) / "run")
         status = measured("status", str(Path(scratch) / "run"), "--json")
-        runs = [run_of_a_toy(Path(scratch), n) for n in SEEDS]
+        runs = [run_of_a_toy(Path(scratch), *size) for size in SIZES]
         print(json.dumps({"plan": plan, "status": status, "runs": runs}))
 
 
-def run_of_a_toy(folder: Path, seeds: int) -> dict[str, float]:
+def run_of_a_toy(folder: Path, seeds: int, images: int) -> dict[str, float]:
     """What a run of `write_toy` takes."""
-    return measured("run", str(write_toy(folder, seeds)), "--out", str(folder / f"run{seeds}"), "--json")
+    study, out = write_toy(folder, seeds, images), folder / f"run{seeds}"
+    found = {"images": images, **measured("run", str(study), "--out", str(out), "--json")}
+    print(found, file=sys.stderr)
+    return found
 
 
-def write_toy(folder: Path, seeds: int) -> Path:
+def write_toy(folder: Path, seeds: int, images: int = IMAGES) -> Path:
     """The file of a study of a small net, whose metamers are found in 20 steps, and which two others name."""
-    pixels = np.random.default_rng(0).integers(0, 256, (IMAGES + 64, 16, 16, 3), dtype=np.uint8)
-    np.savez(folder / "images.npz", X=pixels[64:], y=np.arange(IMAGES) % 4)
+    pixels = np.random.default_rng(0).integers(0, 256, (images + 64, 16, 16, 3), dtype=np.uint8)
+    np.savez(folder / "images.npz", X=pixels[64:], y=np.arange(images) % 4)
     np.savez(folder / "null.npz", X=pixels[:64])
     (folder / "nets.py").write_text(NETS)
     study = folder / "toy.yaml"

@@ -141,17 +141,18 @@ class Responses:
         return map(responses_table, _together((list(same) for _, same in groupby(found, key)), _ROWS))
 
     def _parts(self) -> "Iterator[pd.DataFrame]":
-        n_scored, known, twice = Counter[str](), Lookup(), list[str]()
+        n_scored, known, first, n_twice = Counter[str](), Lookup(), "", 0
         for part in self.results.responses():
             people = part["participant"].fillna(part["observer"])
             for *trial, who, observer in zip(part["cell"], part["stage"], people, part["observer"], strict=True):
                 if not known.add(json.dumps([*trial, who, observer])):
-                    twice.append(f"participant {who!r} of {observer!r} answered {trial[0]} twice")
+                    first = first or f"participant {who!r} of {observer!r} answered {trial[0]} twice"
+                    n_twice += 1
             n_scored.update({str(name): n for name, n in part.groupby("observer")["correct"].count().items()})
             yield part
-        if twice:
-            more = f" (and {len(twice) - 1} more)" if len(twice) > 1 else ""
-            raise MetamersError(f"{twice[0]}{more}; keep one")
+        if n_twice:
+            more = f" (and {n_twice - 1} more)" if n_twice > 1 else ""
+            raise MetamersError(f"{first}{more}; keep one")
         if not n_scored:
             folder = self.results.store.folder
             raise MetamersError(f"{folder}: holds no responses; let observers see it: metamers recognize")
