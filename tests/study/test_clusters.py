@@ -1,6 +1,7 @@
 """Workers: which GPU is whose, and workers that cannot do the work."""
 
 import os
+import signal
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from metamers.synthesis import recipe_named
 
 dask_runner = pytest.importorskip("metamers.study.dask_runner")
 pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
 
 CONFIG = '{"models": [{"source": "nets.py:net"}], "stimuli": {"source": "images"}}'
 SETTINGS = Settings((recipe_named("fast"),), None)
@@ -105,12 +107,19 @@ def test_what_is_no_scheduler_is_given_up_in_time(monkeypatch):
                 pass
 
 
+def test_a_worker_that_died_is_waited_for():
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "0 s"}), clusters.workers(1) as client:
+        died = client.submit(os.getpid, pure=False).result(timeout=60)
+        os.kill(died, signal.SIGKILL)
+        assert client.submit(os.getpid, pure=False).result(timeout=60) != died
+
+
 def test_what_a_worker_lacks_is_told():
     def result() -> None:
         raise ModuleNotFoundError("No module named 'timm'")
 
     with pytest.raises(MetamersError, match=r"a worker cannot import .* \(No module named 'timm'\); install it"):
-        dask_runner._result(SimpleNamespace(status="error", exception=lambda: None, result=result), "net")
+        dask_runner._result(SimpleNamespace(result=result, release=lambda: None))
 
 
 def test_workers_read_relative_paths_from_where_the_study_was_called_and_use_their_cores(tmp_path, monkeypatch):

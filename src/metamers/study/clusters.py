@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
 CONNECT_SECONDS = 20
+_PATIENT = {"distributed.deploy.lost-worker-timeout": "30 days"}
+"""By itself Dask gives up a worker that is not there 15 s after it died, even where it was back and died again."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ def workers(n: int, address: str | None = None, slurm: Slurm | None = None) -> "
     Raises MetamersError without the extra, and where no scheduler answers within 20 s.
     """
     try:
+        import dask
         from distributed import Client
     except ImportError as error:
         raise MetamersError("--runner dask needs the extra 'dask': pip install 'metamers[dask]'") from error
@@ -42,7 +45,7 @@ def workers(n: int, address: str | None = None, slurm: Slurm | None = None) -> "
         with _connected(address) as client:
             yield client
         return
-    with local_cluster(n) if slurm is None else slurm_cluster(slurm) as cluster:
+    with dask.config.set(_PATIENT), local_cluster(n) if slurm is None else slurm_cluster(slurm) as cluster:
         if slurm is not None:
             _require_accepted(cluster.job_script())
             cluster.scale(jobs=n)
@@ -132,5 +135,7 @@ def slurm_cluster(slurm: Slurm) -> Any:
         job_script_prologue=[f"export OMP_NUM_THREADS={slurm.cores}"],
         memory=slurm.memory,
         walltime=slurm.walltime,
+        scheduler_options={"dashboard_address": "127.0.0.1:0"},
+        worker_extra_args=["--no-dashboard"],
         job_extra_directives=[f"--gres=gpu:{slurm.gpus}"] if slurm.gpus else [],
     )

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 AHEAD = 4
 """Tasks for each worker that the scheduler is given at once: its memory does not grow with the study."""
 POLL_SECONDS = 5.0
+_KILLED = object()
+"""The result of a task whose workers died, each time that it was tried."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
@@ -70,10 +72,10 @@ class DaskRunner:
         ]
         keys: dict[Place, str | None] = {}
         without_null = set[Place]()  # whose null distribution kills its workers
-        for place, future in self._each(((place, (_null_key, place)) for place in places), watch):
-            if _killed_its_workers(future):
+        for place, key in self._each(((place, (_null_key, place)) for place in places), watch):
+            if key is _KILLED:
                 without_null.add(place)
-            keys[place] = None if place in without_null else _result(future, tasks[place.task].model.name)
+            keys[place] = None if key is _KILLED else key
             watch.finished("null distributions")
 
         def jobs() -> Iterator[tuple[tuple[Place, Batch], tuple[Any, ...]]]:
@@ -86,12 +88,11 @@ class DaskRunner:
                         yield (place, batch), (_make, place, key, batch.id, place in without_null)
 
         deadly: list[tuple[Place, Batch]] = []
-        for (place, batch), future in self._each(jobs(), watch, lambda label: len(label[1].rows)):
-            if _killed_its_workers(future):
+        for (place, batch), made in self._each(jobs(), watch, lambda label: len(label[1].rows)):
+            if made is _KILLED:
                 deadly.append((place, batch))
-                continue
-            _result(future, batch.task.model.name)
-            watch.finished(_named(batch), read_json(_path(store, batch)))
+            else:
+                watch.finished(_named(batch), read_json(_path(store, batch)))
 
         for place, batch in deadly:  # when nothing else runs, as a dying worker makes all its tasks suspect
             self._make_without_killers(place, keys[place], batch, place in without_null, watch)
@@ -102,15 +103,19 @@ class DaskRunner:
     ) -> None:
         alone = [(row, (_try, place, batch.recipe.name, batch.seed, row)) for row in batch.rows]
         tried = [found for job in alone for found in self._each([job], watch)]
-        killers = tuple(row for row, future in tried if _killed_its_workers(future))
+        killers = tuple(row for row, lived in tried if lived is _KILLED)
         job = batch, (_make, place, key, batch.id, without_null, killers)
-        for _, future in self._each([job], watch, lambda b: len(b.rows)):
-            _result(future, batch.task.model.name)
+        for _, made in self._each([job], watch, lambda b: len(b.rows)):
+            if made is _KILLED:
+                raise MetamersError(
+                    f"work on {batch.task.model.name} ends its workers, though no cell alone does; give them more "
+                    "memory, or the study a smaller batch_size and another --out"
+                )
 
     def _each(
         self, jobs: Iterable[tuple[Any, tuple[Any, ...]]], watch: Watch, cells: Callable[[Any], int] = lambda label: 0
-    ) -> Iterator[tuple[Any, "Future[Any]"]]:
-        """Each job's label and its future once it is done; a job is a label, and a function with its arguments. `cells`
+    ) -> Iterator[tuple[Any, Any]]:
+        """Each job's label and its result once it is done; a job is a label, and a function with its arguments. `cells`
         tells how many the job with a label makes."""
         from distributed import wait
 
@@ -129,7 +134,7 @@ class DaskRunner:
                 watch.at(0, f"{workers} workers" if workers else "waiting for workers")
                 continue
             for future in finished:
-                yield pending.pop(future), future
+                yield pending.pop(future), _result(future)
 
 
 def _path(store: Store, batch: Batch) -> Path:
@@ -140,28 +145,24 @@ def _named(batch: Batch) -> str:
     return f"{batch.task.model.name} {batch.representation.name}"
 
 
-def _killed_its_workers(future: "Future[Any]") -> bool:
+def _result(future: "Future[Any]") -> Any:
+    """What a task gave, or `_KILLED`. It is forgotten, or others would compute it anew where the worker that has it
+    dies."""
     from distributed import KilledWorker
-
-    return future.status == "error" and isinstance(future.exception(), KilledWorker)
-
-
-def _result(future: "Future[Any]", model: str) -> Any:
-    if _killed_its_workers(future):
-        raise MetamersError(
-            f"work on {model} ends its workers, though no cell alone does; give them more memory, or the study a "
-            "smaller batch_size and another --out"
-        )
     from distributed.client import FuturesCancelledError
 
     try:
         return future.result()
+    except KilledWorker:
+        return _KILLED
     except (FuturesCancelledError, CancelledError) as error:
         raise MetamersError("the scheduler was lost; run the same command again, it resumes") from error
     except ImportError as error:
         raise MetamersError(
             f"a worker cannot import what the study needs ({error}); install it for the workers"
         ) from error
+    finally:
+        future.release()
 
 
 @lru_cache(maxsize=1)
