@@ -92,7 +92,7 @@ def test_without_network_both_ways_are_named(tmp_path: Path, monkeypatch: pytest
         load_model("torchvision:squeezenet1_1")
     assert str(caught.value) == (
         "cannot get 'torchvision:squeezenet1_1' (not in the cache, and download.pytorch.org cannot be reached); "
-        "give its weights with --weights FILE, or take --weights random (weights= in Python)"
+        "give its weights with --weights FILE, or take --weights random (weights= in Python, weights: in a study)"
     )
 
 

@@ -12,7 +12,9 @@ TIMEOUT = 10.0
 """Seconds without an answer after which a host counts as unreachable."""
 
 
-GIVE_WEIGHTS = "give its weights with --weights FILE, or take --weights random (weights= in Python)"
+GIVE_WEIGHTS = (
+    "give its weights with --weights FILE, or take --weights random (weights= in Python, weights: in a study)"
+)
 
 
 @contextmanager

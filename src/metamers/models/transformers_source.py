@@ -16,7 +16,7 @@ from metamers.models.torchvision_compat import import_after_torchvision
 HUB = "https://huggingface.co"
 GIVE_FOLDER = (
     "give a folder that holds its config.json, transformers:FOLDER, with the weights in it, --weights FILE or "
-    "--weights random"
+    "--weights random (weights= in Python, weights: in a study)"
 )
 
 

@@ -254,16 +254,17 @@ def merits(runs: "Sequence[Responses]", observers: str = "model", resamples: int
     from metamers.analysis import compare_runs
 
     named = {str(run.results.store.folder): run for run in runs}
+    answers: dict[str, Answers] = {}
     for name, run in named.items():
         try:
-            run.answers  # noqa: B018 - what cannot be read is said of the run
+            answers[name] = run.answers
         except MetamersError as error:
             raise error if len(runs) == 1 else MetamersError(f"{name}: {error}") from None
     return compare_runs(
         {name: _model_by_model(run) for name, run in named.items()},
         stages={name: run.results.stages for name, run in named.items()},
-        chance={name: run.results.chances(run.answers) for name, run in named.items()},
-        references={name: run.answers.references(observers) for name, run in named.items()},
+        chance={name: run.results.chances(answers[name]) for name, run in named.items()},
+        references={name: counted.references(observers) for name, counted in answers.items()},
         observer_kind=observers,
         n_resamples=resamples,
     )

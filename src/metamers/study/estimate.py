@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 import torch
 
@@ -16,7 +15,7 @@ from metamers.study.plan import ModelTask, Settings, describe_study
 Part = tuple[str, str, str]
 """The cells of a model, stage and recipe."""
 
-TRIALS = 3
+TRIALS = 5
 RECORD_BYTES = 3_000
 """Of a cell in its batch's record, about."""
 
@@ -76,7 +75,8 @@ def cells_there(store: Store, tasks: Sequence[ModelTask], settings: Settings) ->
 
 
 def _step(model: StagedModel, x: torch.Tensor, stages: tuple[str, ...]) -> tuple[float, int]:
-    """Seconds of a step for one stimulus, and bytes that its forward pass keeps for the backward one."""
+    """Seconds of a step for one stimulus, the least of some as other work slows it, and bytes that its forward pass
+    keeps for the backward one."""
     weights = {weight.untyped_storage().data_ptr() for weight in model.network.parameters()}
     kept: dict[int, int] = {}
 
@@ -98,4 +98,4 @@ def _step(model: StagedModel, x: torch.Tensor, stages: tuple[str, ...]) -> tuple
         if x.is_cuda:
             torch.cuda.synchronize(x.device)
         times.append(time.perf_counter() - begun)
-    return median(times[1:]), sum(kept.values())
+    return min(times[1:]), sum(kept.values())
