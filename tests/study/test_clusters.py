@@ -5,6 +5,7 @@ import signal
 import socket
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import torch
 from metamers.errors import MetamersError
 from metamers.study import Settings, clusters
 from metamers.study.clusters import require_gpus
+from metamers.study.config import StudyConfig
 from metamers.study.resolve import Study
 from metamers.synthesis import recipe_named
 
@@ -87,6 +89,15 @@ def test_jobs_that_slurm_does_not_take_are_refused(tmp_path, monkeypatch, sbatch
         pass
 
 
+def test_the_dashboard_of_a_cluster_is_named_by_where_it_listens(tmp_path, monkeypatch):
+    pytest.importorskip("dask_jobqueue")
+    (tmp_path / "sbatch").write_text("#!/bin/sh\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with clusters.workers(0, slurm=clusters.Slurm("gpu")) as client:
+        assert client.dashboard_link.startswith("http://127.0.0.1:")
+
+
 @pytest.mark.parametrize(("n", "given", "threads"), [(1, None, os.cpu_count()), (2, "1", 1)])
 def test_workers_share_the_cores(monkeypatch, n, given, threads):
     from metamers.study.clusters import workers
@@ -112,6 +123,17 @@ def test_a_worker_that_died_is_waited_for():
         died = client.submit(os.getpid, pure=False).result(timeout=60)
         os.kill(died, signal.SIGKILL)
         assert client.submit(os.getpid, pure=False).result(timeout=60) != died
+
+
+def test_workers_that_cannot_be_started_again_are_not_waited_for(monkeypatch):
+    monkeypatch.setattr(dask_runner, "POLL_SECONDS", 0.2)
+    watch = SimpleNamespace(running=lambda cells: None, at=lambda share, words: None)
+    with clusters.workers(1) as client:
+        own: Any = client.cluster
+        own.sync(own.workers[0].close)
+        runner = dask_runner.DaskRunner(client, StudyConfig.model_validate_json(CONFIG))
+        with pytest.raises(MetamersError, match="all workers ended .* run the same command again"):
+            list(runner._each([("a job", (os.getpid,))], watch))
 
 
 def test_what_a_worker_lacks_is_told():

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from distributed import Client
 
 CONNECT_SECONDS = 20
-_PATIENT = {"distributed.deploy.lost-worker-timeout": "30 days"}
-"""By itself Dask gives up a worker that is not there 15 s after it died, even where it was back and died again."""
+_DASK = {
+    # By itself it gives up a worker that is not there 15 s after it died, even where it was back and died again.
+    "distributed.deploy.lost-worker-timeout": "30 days",
+    "distributed.dashboard.link": "http://127.0.0.1:{port}/status",  # where it listens, not the scheduler's host
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def workers(n: int, address: str | None = None, slurm: Slurm | None = None) -> "
         with _connected(address) as client:
             yield client
         return
-    with dask.config.set(_PATIENT), local_cluster(n) if slurm is None else slurm_cluster(slurm) as cluster:
+    with dask.config.set(_DASK), local_cluster(n) if slurm is None else slurm_cluster(slurm) as cluster:
         if slurm is not None:
             _require_accepted(cluster.job_script())
             cluster.scale(jobs=n)

@@ -131,6 +131,10 @@ class DaskRunner:
             try:
                 finished = wait(list(pending), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done
             except TimeoutError:
+                if not workers and _none_will_come(self.client):
+                    raise MetamersError(
+                        "all workers ended and could not be started again; run the same command again, it resumes"
+                    ) from None
                 watch.at(0, f"{workers} workers" if workers else "waiting for workers")
                 continue
             for future in finished:
@@ -143,6 +147,13 @@ def _path(store: Store, batch: Batch) -> Path:
 
 def _named(batch: Batch) -> str:
     return f"{batch.task.model.name} {batch.representation.name}"
+
+
+def _none_will_come(client: "Client") -> bool:
+    from distributed import Status
+
+    own = client.cluster
+    return own is not None and all(worker.status in (Status.closed, Status.failed) for worker in own.workers.values())
 
 
 def _result(future: "Future[Any]") -> Any:
