@@ -217,6 +217,14 @@ def test_a_stage_seen_only_by_who_saw_no_natural_stimuli_is_no_part_of_the_merit
     assert (row["n_stages"], row["n_observers"]) == (2, 1)
 
 
+def test_merit_tells_the_references_of_the_stage_that_has_the_least(make_responses):
+    table = make_responses()
+    few = table[(table["stage"] != "layer2") | table["reference"].isin(["r0", "r1"])]
+    for responses, least in ((table, 16), (few, 2)):
+        row = row_of(analysis.figure_of_merit(responses))
+        assert (row["n_references"], row["n_references_least"]) == (16, least)
+
+
 def test_merit_needs_other_observers_above_chance(make_responses):
     with pytest.raises(MetamersError, match="no other observer saw both"):
         analysis.figure_of_merit(make_responses(observers=[("net", "model")]))

@@ -16,7 +16,9 @@ from metamers.errors import MetamersError
 
 Array = NDArray[np.float64]
 _Drawn = tuple[list[str], NDArray[np.uint16]]
-COLUMNS = ("model", "n_stages", "n_observers", "n_references", "merit", "ci_low", "ci_high", "note")
+COLUMNS = (
+    *("model", "n_stages", "n_observers", "n_references", "n_references_least", "merit", "ci_low", "ci_high", "note"),
+)
 
 
 def figure_of_merit(
@@ -37,9 +39,10 @@ def figure_of_merit(
     trapezoid rule. So 1 means that metamers of every stage are recognized like natural stimuli, and 0 that none is
     recognized better than by guessing.
 
-    One row per model: `model, n_stages, n_observers, n_references, merit, ci_low, ci_high` (95 %, resampling
-    references, the same for natural stimuli and all stages), `note`. Where observers are not above chance on natural
-    stimuli the figure is NaN, and `note` says so. `stages` gives the models' stages in order; without it the order is
+    One row per model: `model, n_stages, n_observers, n_references`, `n_references_least` (of the stage that has the
+    least, whose share of the figure rests on no more), `merit, ci_low, ci_high` (95 %, resampling references, the same
+    for natural stimuli and all stages), `note`. Where observers are not above chance on natural stimuli the figure is
+    NaN, and `note` says so. `stages` gives the models' stages in order; without it the order is
     that of first appearance.
 
     Raises MetamersError as `participant_scores` does, and where no other observer saw metamers and natural stimuli.
@@ -133,7 +136,9 @@ def _merit(
     of_model = table[is_metamer(table)]
     return {
         **{"n_stages": len(stages), "n_observers": of_model["observer"].nunique()},
-        **{"n_references": of_model["reference"].nunique(), "merit": float(areas[0]), "ci_low": low, "ci_high": high},
+        "n_references": of_model["reference"].nunique(),
+        "n_references_least": int(of_model.groupby("stage")["reference"].nunique().min()),
+        **{"merit": float(areas[0]), "ci_low": low, "ci_high": high},
         "note": "" if np.isfinite(areas[0]) else "undefined: the observers are not above chance on natural stimuli",
         "draws": areas[1:],
     }
