@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from metamers.cli import main
@@ -177,3 +179,22 @@ def pictures(n: int, seed: int = 0) -> np.ndarray:
     """Blocks of random colors: uint8 [n, 16, 16, 3]."""
     blocks = np.random.default_rng(seed).integers(0, 256, (n, 4, 4, 3), dtype=np.uint8)
     return blocks.repeat(4, axis=1).repeat(4, axis=2)
+
+
+STUDY = {
+    "models": [
+        {"source": "nets.py:net", "stages": ["1"]},
+        {"source": "nets.py:made:talking", "stages": ["1", "output"]},
+    ],
+    "recipes": [{"name": "fast", "set": {"steps": 60}}, {"name": "adam", "set": {"steps": 60}}],
+    **{"seeds": [0, 1], "null_pairs": 500, "observers": "bundled:picto-resnet", "report": False},
+}
+
+
+@pytest.fixture
+def study(cli, images, null_npz):
+    Path("study.yaml").write_text(yaml.safe_dump(STUDY | {"stimuli": str(images), "null_stimuli": "null.npz"}))
+    labels = [["airplane", "anchor"][i % 2] for i in range(4)]
+    files = [f"{i % 2}/{i % 2}_{i}.png" for i in range(4)]
+    pd.DataFrame({"file": files, "label": labels}).to_csv("labels.csv", index=False)
+    return "study.yaml"

@@ -290,6 +290,7 @@ def test_what_is_made_of_parts_is_that_of_the_whole(results, whole, monkeypatch,
     expected = of_table(whole)
     for rows in (1, 500):
         monkeypatch.setattr("metamers.study.analyses._ROWS", rows)
+        monkeypatch.setattr("metamers.store.tables._ROWS", rows)
         found = ANALYSES[name](Responses(results, print))[
             expected.columns.drop(["n_references", "n_pairs"], errors="ignore")
         ]
@@ -355,3 +356,6 @@ def test_a_wrong_response_is_refused_whatever_is_said_of_other_stages(cli, run_f
     respond(run_folder, [*rows, twice])
     for what in ("consistency", "idiosyncrasy", "merit", "seeds"):
         assert "twice" in cli("analyze", what, run_folder).err
+    respond(run_folder, [*rows[:-1], rows[-1] | {"observer_kind": "robot"}])
+    for what in ("confusion", "consistency", "idiosyncrasy", "seeds"):
+        assert "observer_kind 'robot' is neither 'model' nor 'human'" in cli("analyze", what, run_folder).err

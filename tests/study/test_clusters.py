@@ -1,8 +1,12 @@
 """Workers: which GPU is whose, and workers that cannot do the work."""
 
+import json
 import os
 import signal
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +22,7 @@ from metamers.study.resolve import Study
 from metamers.synthesis import recipe_named
 
 dask_runner = pytest.importorskip("metamers.study.dask_runner")
-pytest.importorskip("distributed")
+distributed = pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
 
 CONFIG = '{"models": [{"source": "nets.py:net"}], "stimuli": {"source": "images"}}'
@@ -136,12 +140,44 @@ def test_workers_that_cannot_be_started_again_are_not_waited_for(monkeypatch):
             list(runner._each([("a job", (os.getpid,))], watch))
 
 
+def test_a_result_that_was_lost_with_its_worker_is_computed_anew(monkeypatch):
+    monkeypatch.setattr(dask_runner, "POLL_SECONDS", 0.5)
+    with clusters.workers(1) as client:
+        kept = client.submit(os.getpid, pure=False)
+        distributed.wait([kept], timeout=60)
+        own: Any = client.cluster
+        died = own.workers[0].pid
+        os.kill(died, signal.SIGSTOP)  # it answers nobody
+        assert dask_runner._result(kept) is dask_runner._LOST
+        os.kill(died, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while not (found := dask_runner._finished([kept])):
+            assert time.monotonic() < deadline
+    assert found[0][1] != died
+
+
+def test_a_scheduler_that_is_lost_is_told(tmp_path):
+    file = tmp_path / "scheduler.json"
+    options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file)
+    scheduler = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", *options])
+    deadline = time.monotonic() + 60
+    while not file.is_file():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    with clusters.workers(0, json.loads(file.read_text())["address"]) as client:
+        lost = SimpleNamespace(running=lambda cells: scheduler.kill(), at=lambda share, words: None)
+        runner = dask_runner.DaskRunner(client, StudyConfig.model_validate_json(CONFIG))
+        with pytest.raises(MetamersError, match="the scheduler was lost; run the same command again"):
+            list(runner._each([("a job", (os.getpid,))], lost))
+    scheduler.wait()
+
+
 def test_what_a_worker_lacks_is_told():
-    def result() -> None:
+    def result(timeout: float) -> None:
         raise ModuleNotFoundError("No module named 'timm'")
 
     with pytest.raises(MetamersError, match=r"a worker cannot import .* \(No module named 'timm'\); install it"):
-        dask_runner._result(SimpleNamespace(result=result, release=lambda: None))
+        dask_runner._result(SimpleNamespace(result=result))
 
 
 def test_workers_read_relative_paths_from_where_the_study_was_called_and_use_their_cores(tmp_path, monkeypatch):

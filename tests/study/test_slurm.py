@@ -6,9 +6,21 @@ import pytest
 
 pytest.importorskip("dask_jobqueue")
 
+import dask
+
 from metamers.study.clusters import Slurm, slurm_cluster
 
 GOLDEN = Path(__file__).with_name("slurm_gpu.sh")
+
+
+def test_what_a_site_asks_for_is_kept():
+    site = {
+        "jobqueue.slurm.scheduler-options": {"host": "127.0.0.1"},
+        "jobqueue.slurm.worker-extra-args": ["--lifetime", "55m"],
+    }
+    with dask.config.set(site), slurm_cluster(Slurm("gpu")) as cluster:
+        assert cluster.scheduler.address.startswith("tcp://127.0.0.1:")
+        assert "--no-dashboard --lifetime 55m" in cluster.job_script()
 
 
 def test_the_job_script_for_a_gpu_partition():

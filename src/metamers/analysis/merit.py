@@ -17,7 +17,15 @@ from metamers.errors import MetamersError
 Array = NDArray[np.float64]
 _Drawn = tuple[list[str], NDArray[np.uint16]]
 COLUMNS = (
-    *("model", "n_stages", "n_observers", "n_references", "n_references_least", "merit", "ci_low", "ci_high", "note"),
+    "model",
+    "n_stages",
+    "n_observers",
+    "n_references",
+    "n_references_least",
+    "merit",
+    "ci_low",
+    "ci_high",
+    "note",
 )
 
 

@@ -1,6 +1,6 @@
 """Proportions correct of each participant: from single responses to the cell means of a design."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -46,6 +46,13 @@ def scored(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["n"] > 0]
 
 
+def require_kinds(kinds: Iterable[str]) -> None:
+    """Raises MetamersError for a kind of observer that is none."""
+    unknown = set(kinds) - {"model", "human"}
+    if unknown:
+        raise MetamersError(f"observer_kind {min(unknown)!r} is neither 'model' nor 'human'; correct the responses")
+
+
 def tidy(responses: pd.DataFrame) -> pd.DataFrame:
     """`responses` with the types that analyses need: text without gaps, `correct` true, false or empty; with `n` and
     `n_correct`, which are 1 or 0 for whether a response is scored, and correct.
@@ -67,9 +74,7 @@ def tidy(responses: pd.DataFrame) -> pd.DataFrame:
         table["n_correct"] = table["correct"].fillna(False).astype(int)
     participant = table["participant"].astype("string") if "participant" in table else pd.Series("", table.index)
     table["participant"] = participant.fillna("").astype(object)
-    kinds = set(table["observer_kind"]) - {"model", "human"}
-    if kinds:
-        raise MetamersError(f"observer_kind {min(kinds)!r} is neither 'model' nor 'human'; correct the responses")
+    require_kinds(table["observer_kind"])
     table["participant"] = table["participant"].where(table["participant"] != "", table["observer"])
     if are_counted:
         return table

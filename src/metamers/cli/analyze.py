@@ -199,9 +199,7 @@ def merit(
     observers
         Who recognizes: other models, or people.
     """
-    import pandas as pd
-
-    from metamers.study.analyses import by_recipe, merits
+    from metamers.study.analyses import by_recipe, joined, merits
 
     parts = [by_recipe(results) for results in _distinct((run, *runs))]
     if all(len(of_run) == 1 for of_run in parts):
@@ -210,8 +208,8 @@ def merit(
     tables = []
     for name in recipes:
         made = [_of(part) for of_run in parts for recipe, part in of_run if recipe == name]
-        tables.append(merits(made, observers, resamples).assign(recipe=name))
-    return _give(pd.concat(tables, ignore_index=True), json)
+        tables.append((name, merits(made, observers, resamples)))
+    return _give(joined(tables), json)
 
 
 @analyze.command
@@ -266,13 +264,12 @@ def _each(runs: tuple[Path, ...], json: bool, table_of: Callable[["Results"], "p
     """Analyze each run by itself, and each of its recipes; several have their tables joined, with a column of names."""
     import pandas as pd
 
-    from metamers.study.analyses import by_recipe
+    from metamers.study.analyses import by_recipe, joined
 
     tables = []
     for results in _read(runs):
         try:
-            parts = [(recipe, table_of(part)) for recipe, part in by_recipe(results)]
-            table = parts[0][1] if len(parts) == 1 else pd.concat([t.assign(recipe=recipe) for recipe, t in parts])
+            table = joined([(recipe, table_of(part)) for recipe, part in by_recipe(results)])
         except MetamersError as error:
             raise error if len(runs) == 1 else MetamersError(f"{results.store.folder}: {error}") from None
         tables.append(table if len(runs) == 1 else table.assign(run=str(results.store.folder)))

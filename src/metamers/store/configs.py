@@ -76,28 +76,33 @@ def change(value: dict[str, Any], changes: Mapping[str, Any], what: str) -> None
     """Put changes (by dotted key, in which a number is the place in a list) in the place of a configuration's own
     values.
 
-    Raises MetamersError, beginning with `what`, for a key within something that holds none.
+    Raises MetamersError, beginning with `what`, for a key that has no place.
     """
     for key, changed in changes.items():
         part: Any = value
         *parents, last = keys = key.split(".")
         for i, parent in enumerate(parents):
-            inner = part[int(parent)] if _numbers(part, parent) else part.setdefault(parent, {})
-            if not isinstance(inner, dict | list) or (isinstance(inner, list) and not _numbers(inner, keys[i + 1])):
-                raise MetamersError(f"{what}: {parent!r} holds no keys, so {key!r} cannot be set; correct one of them")
-            part = inner
-        part[int(last) if _numbers(part, last) else last] = changed
+            part = part[int(parent)] if isinstance(part, list) else part.setdefault(parent, {})
+            if problem := _without_place(part, keys[i + 1]):
+                above = ".".join(keys[: i + 1])
+                raise MetamersError(f"{what}: {above!r} {problem}, so {key!r} cannot be set; correct one of them")
+        part[int(last) if isinstance(part, list) else last] = changed
 
 
-def _numbers(part: Any, key: str) -> bool:
-    """Whether a key is the number of an entry of a list, from 0."""
-    return isinstance(part, list) and key.isdecimal() and int(key) < len(part)
+def _without_place(part: Any, key: str) -> str:
+    """Why a part of a configuration cannot hold a key; empty where it can."""
+    if isinstance(part, list):
+        there = key.isdecimal() and int(key) < len(part)
+        return "" if there else f"has the entries 0 to {len(part) - 1}" if part else "is an empty list"
+    if not isinstance(part, dict):
+        return "holds no keys"
+    return "is no list here" if key.isdecimal() and key not in part else ""
 
 
 def _checked(value: dict[str, Any], schema: type[M], changes: Mapping[str, Any], what: str, tree: yaml.Node) -> M:
     from pydantic import ValidationError
 
-    change(value, changes, what)
+    change(value, changes, f"{what} with --set")
     try:
         return schema.model_validate(value)
     except ValidationError as error:

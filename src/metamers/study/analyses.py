@@ -40,8 +40,6 @@ def run_analyses(store: Store, names: Sequence[str], say: Say) -> None:
 
     Of several recipes, each has its own rows.
     """
-    import pandas as pd
-
     from metamers.report.results import read_results
 
     for path in (store.folder / "analyses").glob("*.csv"):
@@ -58,8 +56,7 @@ def run_analyses(store: Store, names: Sequence[str], say: Say) -> None:
     parts = [(recipe, Responses(part, once)) for recipe, part in by_recipe(read_results(store.folder))]
     for name in names:
         try:
-            tables = [(recipe, ANALYSES[name](part)) for recipe, part in parts]
-            table = tables[0][1] if len(tables) == 1 else pd.concat([t.assign(recipe=recipe) for recipe, t in tables])
+            table = joined([(recipe, ANALYSES[name](part)) for recipe, part in parts])
         except MetamersError as error:
             say(f"analysis {name}: {error}")
         else:
@@ -103,8 +100,17 @@ def by_recipe(results: "Results") -> "list[tuple[str, Results]]":
     return [(name, replace(results, cells=results.cells.of(recipe=name), recipe=name)) for name in names]
 
 
+def joined(tables: "Sequence[tuple[str, pd.DataFrame]]") -> "pd.DataFrame":
+    """The table of each recipe, with a column `recipe` where there are several."""
+    import pandas as pd
+
+    if len(tables) == 1:
+        return tables[0][1]
+    return pd.concat([table.assign(recipe=recipe) for recipe, table in tables], ignore_index=True)
+
+
 class Responses:
-    """The responses of a run to the natural stimuli and to metamers that did not fail, read anew each time.
+    """The responses of a run to the natural stimuli and to metamers that did not fail.
 
     Reading raises MetamersError where there is none, and for a trial that is there twice; `say` is told of observers
     none of whose responses is scored.
@@ -141,8 +147,11 @@ class Responses:
         return map(responses_table, _together((list(same) for _, same in groupby(found, key)), _ROWS))
 
     def _parts(self) -> "Iterator[pd.DataFrame]":
+        from metamers.analysis.scores import require_kinds
+
         n_scored, known, first, n_twice = Counter[str](), Lookup(), "", 0
         for part in self.results.responses():
+            require_kinds(part["observer_kind"].fillna("").unique())
             people = part["participant"].fillna(part["observer"])
             for *trial, who, observer in zip(part["cell"], part["stage"], people, part["observer"], strict=True):
                 if not known.add(json.dumps([*trial, who, observer])):
@@ -154,8 +163,7 @@ class Responses:
             more = f" (and {n_twice - 1} more)" if n_twice > 1 else ""
             raise MetamersError(f"{first}{more}; keep one")
         if not n_scored:
-            folder = self.results.store.folder
-            raise MetamersError(f"{folder}: holds no responses; let observers see it: metamers recognize")
+            raise MetamersError("the run holds no responses; let observers see it: metamers recognize")
         for name in (name for name, n in n_scored.items() if not n):
             note = f"no response of {name} in {self.results.name} is scored"
             self._say(f"{note}: its labels are not those of the stimuli")

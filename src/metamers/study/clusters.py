@@ -127,9 +127,11 @@ def require_gpus(device: str, n: int, share: bool) -> None:
 def slurm_cluster(slurm: Slurm) -> Any:
     """A cluster whose workers are jobs of SLURM. Raises MetamersError without the extra."""
     try:
+        import dask
         from dask_jobqueue.slurm import SLURMCluster
     except ImportError as error:
         raise MetamersError("--slurm needs the extra 'slurm': pip install 'metamers[slurm]'") from error
+    site = dask.config.get("jobqueue.slurm")  # with what jobqueue.yaml says
     return SLURMCluster(
         queue=slurm.partition,
         cores=1,  # threads of a worker; torch uses the others
@@ -138,7 +140,7 @@ def slurm_cluster(slurm: Slurm) -> Any:
         job_script_prologue=[f"export OMP_NUM_THREADS={slurm.cores}"],
         memory=slurm.memory,
         walltime=slurm.walltime,
-        scheduler_options={"dashboard_address": "127.0.0.1:0"},
-        worker_extra_args=["--no-dashboard"],
+        scheduler_options={"dashboard_address": "127.0.0.1:0"} | (site.get("scheduler-options") or {}),
+        worker_extra_args=["--no-dashboard", *(site.get("worker-extra-args") or ())],
         job_extra_directives=[f"--gres=gpu:{slurm.gpus}"] if slurm.gpus else [],
     )

@@ -6,9 +6,9 @@ Workers read the study's configuration, load a model once and keep it; what come
 import os
 import secrets
 import socket
-from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from ctypes import CDLL
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +32,8 @@ AHEAD = 4
 POLL_SECONDS = 5.0
 _KILLED = object()
 """The result of a task whose workers died, each time that it was tried."""
+_LOST = object()
+"""The result of a task whose worker died before it was fetched, so that another computes it anew."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
@@ -117,28 +119,25 @@ class DaskRunner:
     ) -> Iterator[tuple[Any, Any]]:
         """Each job's label and its result once it is done; a job is a label, and a function with its arguments. `cells`
         tells how many the job with a label makes."""
-        from distributed import wait
-
         left, pending = iter(jobs), dict[Any, Any]()
         while True:
-            workers = len(self.client.scheduler_info(n_workers=-1)["workers"])
-            room = AHEAD * max(1, workers) - len(pending)
-            for _, (label, (function, *arguments)) in zip(range(room), left, strict=False):
-                pending[self.client.submit(function, *arguments, pure=False)] = label
+            with _needing_its_scheduler():
+                workers = len(self.client.scheduler_info(n_workers=-1)["workers"])
+                room = AHEAD * max(1, workers) - len(pending)
+                for _, (label, (function, *arguments)) in zip(range(room), left, strict=False):
+                    pending[self.client.submit(function, *arguments, pure=False)] = label
+                watch.running(sum(map(cells, list(pending.values())[:workers])))
+                finished = _finished(list(pending))
             if not pending:
                 return
-            watch.running(sum(map(cells, list(pending.values())[:workers])))
-            try:
-                finished = wait(list(pending), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done
-            except TimeoutError:
+            if not finished:
                 if not workers and _none_will_come(self.client):
                     raise MetamersError(
                         "all workers ended and could not be started again; run the same command again, it resumes"
-                    ) from None
+                    )
                 watch.at(0, f"{workers} workers" if workers else "waiting for workers")
-                continue
-            for future in finished:
-                yield pending.pop(future), _result(future)
+            for future, result in finished:
+                yield pending.pop(future), result
 
 
 def _path(store: Store, batch: Batch) -> Path:
@@ -156,24 +155,47 @@ def _none_will_come(client: "Client") -> bool:
     return own is not None and all(worker.status in (Status.closed, Status.failed) for worker in own.workers.values())
 
 
-def _result(future: "Future[Any]") -> Any:
-    """What a task gave, or `_KILLED`. It is forgotten, or others would compute it anew where the worker that has it
-    dies."""
-    from distributed import KilledWorker
-    from distributed.client import FuturesCancelledError
+@contextmanager
+def _needing_its_scheduler() -> Iterator[None]:
+    from distributed.comm.core import CommClosedError
 
     try:
-        return future.result()
-    except KilledWorker:
-        return _KILLED
-    except (FuturesCancelledError, CancelledError) as error:
+        yield
+    except (CancelledError, CommClosedError) as error:
         raise MetamersError("the scheduler was lost; run the same command again, it resumes") from error
+
+
+def _finished(futures: "Sequence[Future[Any]]") -> "list[tuple[Future[Any], Any]]":
+    """Those of some tasks that are done, with their results: as soon as there is one, or none after `POLL_SECONDS`."""
+    from distributed import wait
+
+    try:
+        done = wait(futures, timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done if futures else ()
+    except TimeoutError:
+        return []
+    found = [(future, _result(future)) for future in done]
+    return [(future, result) for future, result in found if result is not _LOST]
+
+
+def _result(future: "Future[Any]") -> Any:
+    """What a task gave, `_KILLED`, or `_LOST`. It is forgotten, or others would compute it anew where the worker that
+    has it dies."""
+    from distributed import KilledWorker
+
+    try:
+        result = future.result(timeout=POLL_SECONDS)
+    except KilledWorker:
+        result = _KILLED
+    except TimeoutError:
+        if future.status == "error":
+            raise  # it is the task's own
+        return _LOST
     except ImportError as error:
         raise MetamersError(
             f"a worker cannot import what the study needs ({error}); install it for the workers"
         ) from error
-    finally:
-        future.release()
+    future.release()
+    return result
 
 
 @lru_cache(maxsize=1)
