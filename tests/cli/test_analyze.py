@@ -208,7 +208,7 @@ def test_an_observer_without_common_labels_is_named(cli, run_folder):
     respond(run_folder, [row | {"correct": None} if row["observer"] == "other" else row for row in rows])
     said = cli("analyze", "recognition", run_folder)
     assert said.code == 0
-    assert "note: no response of other in run is scored: its labels are not those of the stimuli" in said.err
+    assert "note: no response of other in run is scored: the stimuli have none of its labels" in said.err
 
 
 def test_bad_input_is_one_line(cli, run_folder, tmp_path):

@@ -41,6 +41,7 @@ def test_bad_studies_are_refused_before_any_work(cli, study, change, words):
         ("null.npz", "nothing.npz", "study.yaml, line 6: null_stimuli: "),
         ("fast}", "slow}", "study.yaml, line 7: recipes.0: no recipe 'slow'"),
         ("picto-resnet", "picto", "study.yaml, line 8: observers.0: no bundled model 'picto'"),
+        ("bundled:picto-resnet", "{source: nets.py:net, labels: imagenet16}", "line 8: observers.0: model 'net' has 4"),
         (
             "picto-resnet",
             "picto-resnet, nets.py:features",

@@ -105,6 +105,44 @@ def test_a_plan_is_of_what_is_left(cli, study):
     assert (done["done"], done["seconds"], done["disk_bytes"]) == (32, 0, 0)
 
 
+def test_a_plan_refuses_what_the_run_would(cli, study):
+    command = ("run", study, "--out", "run", "--set", "observers=[]", "recipes={name: fast, set: {steps: 3}}")
+    assert cli(*command).code == 0
+    assert "holds another study" in cli(*command, "null_pairs=400", "--plan").err
+    assert "'00055' is gone" in cli(*command, "null_stimuli.limit=55", "--plan").err
+    Path("nets.py").write_text(Path("nets.py").read_text().replace("manual_seed(0)", "manual_seed(1)"))
+    assert cli(*command, "--plan").code == 2
+
+
+def test_what_could_not_be_made_is_tried_again_when_asked(cli, study):
+    whole = ("run", study, "--out", "run", "--set", "observers=[]", TWO, "recipes={name: fast, set: {steps: 8}}")
+    assert cli(*whole).code == 0
+    expected = rows("matches").drop(columns="seconds")
+    failed, *_, no_null = (path for path in sorted(Path("run/batches").rglob("*.json")))
+    record = json.loads(failed.read_text())
+    record["cells"][1] |= {"verdict": "error", "reason": "out of memory", "file": None, "sha256": None}
+    failed.write_text(json.dumps(record))
+    no_null.write_text(json.dumps(json.loads(no_null.read_text()) | {"notes": ["no null: out of memory"]}))
+    again = cli(*whole)
+    assert "16 cells are there already" in again.err and "1 of them could not be made, and --retry tries" in again.err
+    tried = cli(*whole, "--retry")
+    assert "8 cells are made again" in tried.err and "8 cells are there already and are not made again\n" in tried.err
+    pd.testing.assert_frame_equal(rows("matches").drop(columns="seconds"), expected)
+    assert "16 cells are there already" in cli(*whole, "--retry").err
+
+
+def test_answers_that_cannot_be_scored_are_told_before_the_work(cli, study):
+    few = ("observers=bundled:picto-resnet", "models=nets.py:net", "recipes={name: fast, set: {steps: 3}}")
+    of_labels = ("run", study, "--out", "run", "--set", *few, "stimuli.labels=labels.csv")
+    table = pd.read_csv("labels.csv")
+    table.assign(label=["yak", "zebra"] * 2).to_csv("labels.csv", index=False)
+    said = cli(*of_labels, "--plan").err
+    assert "note: observer 'picto-resnet' has no label 'yak', 'zebra': no answer to such stimuli is scored; its" in said
+    table[:1].to_csv("labels.csv", index=False)
+    said = cli(*of_labels).err
+    assert "3 of 4 stimuli have no label: no answer to them is scored" in said and "has no label" not in said
+
+
 def test_a_plan_says_that_nothing_would_be_judged(cli, study):
     said = cli("run", study, "--plan", "--set", "null_stimuli=null", "recipes={name: fast, set: {early_stop: false}}")
     assert "note: metamers are made but not judged (verdict 'no null'): that takes --null-stimuli with 50" in said.err

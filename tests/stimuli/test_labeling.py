@@ -87,7 +87,7 @@ def test_a_cell_may_hold_the_separator_and_a_new_line(tmp_path: Path) -> None:
         ("file,label\n1.png,x\n", None, r"'1.png' may be 'images/a/1.png', 'images/b/1.png'; write the path"),
         ("file,label\nimages/a/1.png,x\nimages/a/1.png,y\n", None, "two rows for 'images/a/1.png'"),
         ("file,label\nz.png,x\n", None, "no column of .* names images of the set, such as 'images/a/1.png'"),
-        ("file,kind,word\nimages/a/1.png,x,y\n", None, "several columns; name the label column, one of 'kind', 'word'"),
+        ("file,kind,word\nimages/a/1.png,x,y\n", None, r"several columns; .* --label-column \(.*\): 'kind', 'word'"),
         ("file,kind,word\nimages/a/1.png,x,y\n", "kid", "no column 'kid'.*; did you mean 'kind'"),
         ("file,kind\nimages/a/1.png,x\n", "file", "no column of .* names images"),
         ("file,kind\nimages/a/1.png\n", None, "row 2: 1 cells under 2 columns"),

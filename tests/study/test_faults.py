@@ -155,6 +155,15 @@ def test_the_main_process_is_killed_while_workers_work(unbroken, number):
     assert not psutil.wait_procs(workers, timeout=60)[1]
 
 
+def test_threads_of_one_worker_take_turns(unbroken):
+    distributed = pytest.importorskip("distributed")
+    folder, run = unbroken[0], unbroken[0] / "threads"
+    options = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "env": {"OMP_NUM_THREADS": "1"}}
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=2, **options) as cluster:
+        end(start(folder, run.name, "--runner", "dask", "--address", cluster.scheduler_address))
+    pd.testing.assert_frame_equal(matches(run), matches(folder / "unbroken"))
+
+
 def write_deadly(folder, **black):
     """A study of a net that dies of what is black: stimuli of files at these places."""
     folder.mkdir()

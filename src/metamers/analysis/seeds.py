@@ -13,6 +13,7 @@ from metamers.analysis.scores import is_metamer, tidy
 from metamers.errors import MetamersError
 
 METAMER = ["model", "stage", "recipe", "reference"]
+ONE_SEED = "no reference has metamers from two seeds; make them with --seed 0 1 (seeds: [0, 1] in a study)"
 
 
 def seed_agreement(responses: pd.DataFrame) -> pd.DataFrame:
@@ -35,7 +36,7 @@ def agreement_of_counts(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     tables = [_agreement(part) for part in parts]
     result = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
     if result.empty:
-        raise MetamersError("no reference has metamers from two seeds; make them with --seed 0 1")
+        raise MetamersError(ONE_SEED)
     return result
 
 
@@ -79,7 +80,7 @@ def seed_distances(signals: pd.DataFrame) -> pd.DataFrame:
         for a, b in combinations(made["signal"], 2)
     ]
     if not pairs:
-        raise MetamersError("no reference has metamers from two seeds; make them with --seed 0 1")
+        raise MetamersError(ONE_SEED)
     table = pd.DataFrame(pairs).groupby(["model", "stage"], sort=False)
     return pd.DataFrame(
         {

@@ -47,6 +47,7 @@ def run(
     runner: Literal["local", "dask"] = "local",
     workers: Workers | None = None,
     anew: Annotated[bool, Parameter(negative="")] = False,
+    retry: Annotated[bool, Parameter(negative="")] = False,
     set_: Annotated[list[str] | None, Several, Parameter(name="--set")] = None,
     strict: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(help="Print lines of JSON on stdout.", negative="")] = False,
@@ -71,6 +72,8 @@ def run(
     anew
         Where the stimuli have changed since the run began, delete all that was made, but for what people answered, and
         begin again.
+    retry
+        Make batches again of which a cell, or its null distribution, could not be made.
     set_
         Change the study: KEY=VALUE, e.g. batch_size=32 device=cuda stimuli.limit=10.
     strict
@@ -100,6 +103,7 @@ def run(
             *(config, resolved, out),
             runner=chosen,
             anew=anew,
+            retry=retry,
             command=command_line(),
             progress=update,
             on_event=give_json if json else lambda event: None,
@@ -147,11 +151,15 @@ def schema() -> int:
 def _plan(study: "Study", out: Path | None, json: bool) -> int:
     from metamers.store import Store
     from metamers.study.estimate import cells_there, estimate
-    from metamers.study.local import null_notes
+    from metamers.study.local import null_notes, require_continuable
 
-    for note in dict.fromkeys(note for task in study.tasks for note in null_notes(task, study.settings)):
+    nulls = (note for task in study.tasks for note in null_notes(task, study.settings))
+    for note in dict.fromkeys([*study.notes, *nulls]):
         say_note(note)
-    there = None if out is None else cells_there(Store(out), study.tasks, study.settings)
+    there = None
+    if out is not None:
+        require_continuable(Store(out), study.tasks, study.settings)
+        there = cells_there(Store(out), study.tasks, study.settings)
     begun = time.perf_counter()
     found = [estimate(task, study.settings, there) for task in study.tasks]
     totals: dict[str, Any] = {

@@ -272,7 +272,8 @@ class StagedModel:
             if self._looks:
                 return next(reversed(self._looks.values()))
             raise MetamersError(
-                f"model {self.name!r} does not say its input size; give it with --input-size HEIGHTxWIDTH (input_size=)"
+                f"model {self.name!r} does not say its input size; give it with --input-size HEIGHTxWIDTH "
+                "(input_size=), or --rate and --seconds where it is of sounds"
                 if self.kind == "image"
                 else f"model {self.name!r} does not say how long its sounds are; give --seconds (input_size=samples)"
             )

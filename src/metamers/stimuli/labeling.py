@@ -75,7 +75,8 @@ def labels_from_table(ids: Sequence[str], table: Path, column: str | None = None
         raise MetamersError(f"'{table}' has no column beside '{header[files]}'; add one of labels")
     if column is None and len(others) > 1:
         names = [header[i] for i in others]
-        raise MetamersError(f"'{table}' has several columns; name the label column, one of {_listed(names)}")
+        how = "name the one of labels with --label-column (label_column: in a study)"
+        raise MetamersError(f"'{table}' has several columns; {how}: {_listed(names)}")
     labels_at = header.index(column) if column is not None else others[0]
     return _labels(ids, [(row[files], row[labels_at]) for row in rows], lookup, table)
 

@@ -66,10 +66,9 @@ class Store:
         hashes = merged(self._stimuli(), stimuli or {})
         if (self.folder / "study.yaml").is_file():
             try:
-                old = self.study()
-                if _first_difference(old, study) is None:
+                if _first_difference(self.study(), study) is None:
                     return False
-                self._require_same(old, study, beside)
+                self.require_same(study, beside=beside)
             except MetamersError:
                 if not replace:
                     raise
@@ -93,6 +92,16 @@ class Store:
             for id_, what in changes(old.get(kind, {}).get(size, hashes), hashes)
         ]
         return list(dict.fromkeys(found))
+
+    def require_same(self, study: Mapping[str, Any], *, beside: bool) -> None:
+        """Raises MetamersError where `begin` would."""
+        if not (self.folder / "study.yaml").is_file():
+            return
+        old = self.study()
+        compared = (without_cells(old, study), without_cells(study, old)) if beside else (old, study)
+        if differing := _first_difference(*compared):
+            raise MetamersError(f"{self.folder}: holds another study (its {differing}); choose another --out")
+        require_names_free(str(self.folder), self.all_batches(), study)
 
     def _clear(self) -> None:
         """Delete what was made: records first, so that none names a file that is gone.
@@ -237,12 +246,6 @@ class Store:
 
     def _records(self, kind: str) -> Iterator[Record]:
         return map(read_json, sorted((self.folder / kind).glob("*.json")))
-
-    def _require_same(self, old: Mapping[str, Any], study: Mapping[str, Any], beside: bool) -> None:
-        compared = (without_cells(old, study), without_cells(study, old)) if beside else (old, study)
-        if differing := _first_difference(*compared):
-            raise MetamersError(f"{self.folder}: holds another study (its {differing}); choose another --out")
-        require_names_free(str(self.folder), self.all_batches(), study)
 
     def _stimuli(self) -> Hashes:
         path = self.folder / STIMULI

@@ -165,8 +165,7 @@ class Responses:
         if not n_scored:
             raise MetamersError("the run holds no responses; let observers see it: metamers recognize")
         for name in (name for name, n in n_scored.items() if not n):
-            note = f"no response of {name} in {self.results.name} is scored"
-            self._say(f"{note}: its labels are not those of the stimuli")
+            self._say(f"no response of {name} in {self.results.name} is scored: the stimuli have none of its labels")
 
 
 def _together(groups: Iterable[list[Record]], n: int) -> Iterator[list[Record]]:
@@ -289,6 +288,7 @@ def seeds(responses: Responses) -> "pd.DataFrame":
     import pandas as pd
 
     from metamers.analysis import agreement_of_counts, pooled_distances, seed_distances
+    from metamers.analysis.seeds import ONE_SEED
 
     results = responses.results
     stages = ((model, stage) for model, names in results.stages.items() for stage in names)
@@ -296,7 +296,7 @@ def seeds(responses: Responses) -> "pd.DataFrame":
     distances = (list(map(seed_distances, found)) for found in parts)
     tables = [pooled_distances(found) for found in distances if found]
     if not tables:
-        raise MetamersError("no reference has metamers from two seeds; make them with --seed 0 1")
+        raise MetamersError(ONE_SEED)
     table = pd.concat(tables, ignore_index=True)
     if not any(len(part) for part in results.responses()):
         return table

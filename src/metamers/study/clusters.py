@@ -43,7 +43,7 @@ def workers(n: int, address: str | None = None, slurm: Slurm | None = None) -> "
         import dask
         from distributed import Client
     except ImportError as error:
-        raise MetamersError("--runner dask needs the extra 'dask': pip install 'metamers[dask]'") from error
+        raise MetamersError(_needs("--runner dask", "dask")) from error
     if address is not None:
         with _connected(address) as client:
             yield client
@@ -54,6 +54,11 @@ def workers(n: int, address: str | None = None, slurm: Slurm | None = None) -> "
             cluster.scale(jobs=n)
         with Client(cluster) as client:
             yield client
+
+
+def _needs(option: str, extra: str) -> str:
+    install = f"pip install 'metamers[{extra}]' (in a clone: pip install -c constraints.txt -e '.[{extra}]')"
+    return f"{option} needs the extra {extra!r}: {install}"
 
 
 def _connected(address: str) -> "Client":
@@ -130,7 +135,7 @@ def slurm_cluster(slurm: Slurm) -> Any:
         import dask
         from dask_jobqueue.slurm import SLURMCluster
     except ImportError as error:
-        raise MetamersError("--slurm needs the extra 'slurm': pip install 'metamers[slurm]'") from error
+        raise MetamersError(_needs("--slurm", "slurm")) from error
     site = dask.config.get("jobqueue.slurm")  # with what jobqueue.yaml says
     return SLURMCluster(
         queue=slurm.partition,

@@ -10,22 +10,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from ctypes import CDLL
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from metamers import __version__
 from metamers.errors import MetamersError
 from metamers.store import Store, read_json
 from metamers.study.batches import synthesize_each
 from metamers.study.config import StudyConfig
-from metamers.study.making import Null, add_references, make_batch, null_of
+from metamers.study.making import NULL_FAILED, Null, add_references, make_batch, null_of
 from metamers.study.plan import Batch, ModelTask, Settings, cut_batches
 from metamers.study.resolve import Study, resolve
 from metamers.study.watch import Watch
 
 if TYPE_CHECKING:
     from distributed import Client, Future
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 AHEAD = 4
 """Tasks for each worker that the scheduler is given at once: its memory does not grow with the study."""
@@ -34,6 +38,7 @@ _KILLED = object()
 """The result of a task whose workers died, each time that it was tried."""
 _LOST = object()
 """The result of a task whose worker died before it was fetched, so that another computes it anew."""
+_AT_WORK = Lock()
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
@@ -262,12 +267,25 @@ def _batches(place: Place, key: str | None) -> dict[str, Batch]:
     return {batch.id: batch for batch in cut}
 
 
+def _alone(work: Callable[P, R]) -> Callable[P, R]:
+    """`work`, which no other thread of its worker does meanwhile: they share a model, and what is captured of it."""
+
+    @wraps(work)
+    def waiting(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _AT_WORK:
+            return work(*args, **kwargs)
+
+    return waiting
+
+
+@_alone
 def _null_key(place: Place) -> str | None:
     study = _study(place)
     task = study.tasks[place.task]
     return null_of(Store(place.folder), task, task.representations[place.representation], study.settings).key
 
 
+@_alone
 def _make(place: Place, key: str | None, batch_id: str, without_null: bool, killers: tuple[int, ...] = ()) -> str:
     batch, settings, store = _batches(place, key).get(batch_id), _study(place).settings, Store(place.folder)
     if batch is None:
@@ -276,12 +294,13 @@ def _make(place: Place, key: str | None, batch_id: str, without_null: bool, kill
             "change while it runs, and run the same command again"
         )
     if not _path(store, batch).is_file():
-        gone = Null(notes=("no null: its process died each time that it was tried",))
+        gone = Null(notes=(f"{NULL_FAILED}its process died each time that it was tried",))
         null = gone if without_null else null_of(store, batch.task, batch.representation, settings)
         make_batch(store, batch, settings, add_references(store, batch.task, batch.rows), null, killers=killers)
     return batch.id
 
 
+@_alone
 def _try(place: Place, recipe: str, seed: int, row: int) -> int:
     """Make a cell, and let it go: does its worker live?"""
     study = _study(place)

@@ -7,7 +7,7 @@ from metamers.errors import MetamersError
 from metamers.matching.null import MIN_GIVEN, MIN_OWN, different
 from metamers.store import Store, build_tables
 from metamers.study.batches import require_matchable
-from metamers.study.making import add_references, make_batch, null_of
+from metamers.study.making import NULL_FAILED, add_references, make_batch, null_of
 from metamers.study.plan import ModelTask, Settings, cut_batches, describe_study, stimulus_hashes
 from metamers.study.watch import OnEvent, Progress, Watch
 from metamers.synthesis import require_units
@@ -42,6 +42,7 @@ def run_local(
     runner: Runner = make_here,
     beside: bool = False,
     anew: bool = False,
+    retry: bool = False,
     replace: bool = False,
     command: str = "",
     progress: Progress = lambda done, total, what: None,
@@ -51,8 +52,9 @@ def run_local(
     """Make all cells of a study in the folder `out`; what is there already is not made again.
 
     With `beside`, the folder may hold cells of other models, stages, recipes and seeds. With `anew`, what was made of
-    stimuli that have changed since is deleted; with `replace`, so is any other study that is there. `say` is called
-    with each thing to know before the work: notes of the models, and that there is no null.
+    stimuli that have changed since is deleted; with `replace`, so is any other study that is there. With `retry`,
+    batches are made again of which a cell, or its null distribution, could not be made. `say` is called with each thing
+    to know before the work: notes of the models, and that there is no null.
 
     Raises MetamersError for a folder that holds another study, or one of other stimuli, or that cannot be written, and,
     before anything is written, where no cell can be made.
@@ -76,11 +78,33 @@ def run_local(
         for note in notes:
             say(note)
         watch = Watch(work_in_all(tasks, settings), cells, progress, on_event, tell)
+        if retry and (n := _forget_failures(store)):
+            say(f"{n} cells are made again, as some of their batches could not be")
         if there := watch.begin(store):
-            say(f"{there} cells are there already and are not made again")
+            again = f"; {watch.n_errors} of them could not be made, and --retry tries again" * bool(watch.n_errors)
+            say(f"{there} cells are there already and are not made again{again if beside else ''}")
         runner(store, tasks, settings, watch)
         build_tables(store)
     return store
+
+
+def require_continuable(store: Store, tasks: Sequence[ModelTask], settings: Settings) -> None:
+    """Raises MetamersError where `run_local` would refuse the folder, `beside` what it holds."""
+    study = describe_study(tasks, settings, "")
+    if changed := store.changed_stimuli(study, stimulus_hashes(tasks, settings)):
+        _let_go(store, changed, beside=True, anew=False, say=lambda note: None)
+    store.require_same(study, beside=True)
+
+
+def _forget_failures(store: Store) -> int:
+    """Drop the batches of a study of which a cell, or its null distribution, could not be made; how many cells."""
+    n = 0
+    for batch in store.batches():
+        verdicts = [cell["verdict"] for cell in batch["cells"]]
+        if "error" in verdicts or any(note.startswith(NULL_FAILED) for note in batch["notes"]):
+            store.batch_path(batch["model"], batch["stage"], batch["id"]).unlink()
+            n += len(verdicts)
+    return n
 
 
 def _let_go(store: Store, changed: Sequence[str], beside: bool, anew: bool, say: Callable[[str], None]) -> None:

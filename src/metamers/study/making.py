@@ -20,6 +20,8 @@ from metamers.study.batches import Made, OnStep, synthesize_each
 from metamers.study.cochleagrams import cochleagrams, draw_cochleagram
 from metamers.study.plan import NUMERICS, Batch, ModelTask, Settings, hashes_of
 
+NULL_FAILED = "no null: "
+"""How the note of a batch begins whose null distribution could not be made."""
 UNROUNDED = "unrounded"
 """Where within a run its sounds lie before rounding, as 32-bit floats under the names of those that are judged."""
 
@@ -62,7 +64,7 @@ def null_of(
     try:
         null = null_distribution(task.model, representation, stimuli, pairs=settings.null_pairs, progress=progress)
     except MetamersError as error:  # one stage without a null does not stop the others
-        return Null(notes=(f"no null: {error}",))
+        return Null(notes=(f"{NULL_FAILED}{error}",))
     write_json(path, {**null.to_json(), "fingerprint": task.fingerprint})
     return Null(null, path)
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from metamers.errors import MetamersError
-from metamers.labels import LabelSpace, label_space
+from metamers.labels import LabelSpace, identity, label_space
 from metamers.matching import AboveNull, Representation, SameDecision
 from metamers.models import StagedModel, fit_to_model, load_model, own_kind
 from metamers.models.devices import parse_device
+from metamers.observers.model_observer import some
 from metamers.stimuli import StimulusSet, load_stimuli
 from metamers.store import Place
 from metamers.study.config import ModelConfig, ObserverConfig, RecipeConfig, StimuliConfig, StudyConfig
@@ -23,6 +24,8 @@ class Study(NamedTuple):
     tasks: list[ModelTask]
     settings: Settings
     observers: Sequence[tuple[StagedModel, LabelSpace | None, str]]
+    notes: Sequence[str] = ()
+    """What to know of the observers before the work."""
 
 
 Where = Callable[[Place], str]
@@ -60,16 +63,16 @@ def resolve(config: StudyConfig, check: bool = True, where: Where | None = None)
     if config.criterion.same_decision:
         criterion &= SameDecision()
     settings = Settings(tuple(recipes), criterion, config.seeds, null_set, config.null_pairs, config.batch_size)
-    observers = []
+    observers, notes = [], []
     for i, seeing in enumerate(config.observers):
         with _at(where, "observers", i):
-            model = _load(seeing, stimuli, config.device)
-            _require_decision(model, tasks[0].stimuli)
-            observers.append((model, label_space(seeing.labels), seeing.decision))
+            model, space = _load(seeing, stimuli, config.device), label_space(seeing.labels)
+            notes += _unscored(_labels_of(model, space, tasks[0].stimuli), model.name, tasks[0].stimuli.labels)
+            observers.append((model, space, seeing.decision))
     for task in tasks if check else ():
         with _at(where, "stimuli"):
             task.stimuli.check()
-    return Study(tasks, settings, observers)
+    return Study(tasks, settings, observers, tuple(dict.fromkeys(notes)))
 
 
 @contextmanager
@@ -100,10 +103,27 @@ def _load(entry: ModelConfig | ObserverConfig, stimuli: StimulusSet, device: str
     return load_model(entry.source, weights=entry.weights, input_size=size, device=device, **kind)
 
 
-def _require_decision(observer: StagedModel, stimuli: StimulusSet) -> None:
+def _labels_of(observer: StagedModel, space: LabelSpace | None, stimuli: StimulusSet) -> LabelSpace:
+    """The labels in which an observer answers. Raises MetamersError where it cannot."""
     known, _ = fit_to_model(observer, stimuli)
     if not known.has_decision:
         raise MetamersError(f"observer {observer.name!r} makes no decision, so it names nothing; leave it out")
+    n = next(stage.shape[0] for stage in known.describe() if stage.name == "output")
+    space = space or identity(known.classes, n, observer.name)
+    space.require_outputs(n, observer.name)
+    return space
+
+
+def _unscored(space: LabelSpace, observer: str, labels: Sequence[str | None]) -> list[str]:
+    """Which answers will have no score, as notes."""
+    given = [label for label in labels if label is not None]
+    notes = []
+    if len(given) < len(labels):
+        notes.append(f"{len(labels) - len(given)} of {len(labels)} stimuli have no label: no answer to them is scored")
+    if foreign := [label for label in dict.fromkeys(given) if space.known(label) is None]:
+        own = f"; its own are {some(space.labels)}" * (len(foreign) == len(set(given)))
+        notes.append(f"observer {observer!r} has no label {some(foreign)}: no answer to such stimuli is scored{own}")
+    return notes
 
 
 def _task(config: StudyConfig, number: int, stimuli: StimulusSet, where: Where | None) -> ModelTask:

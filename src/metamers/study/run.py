@@ -20,6 +20,7 @@ def run_study(
     *,
     runner: Runner = make_here,
     anew: bool = False,
+    retry: bool = False,
     command: str = "",
     progress: Progress = lambda done, total, what: None,
     on_event: OnEvent = lambda event: None,
@@ -28,11 +29,14 @@ def run_study(
     """Make the cells of a resolved study in the folder `out`, and ask its observers; what is there is not done again.
 
     The folder may hold cells of other models, stages, recipes and seeds, from an earlier state of the study: they stay,
-    and are no part of its tables. With `anew`, what was made of stimuli that have changed since is deleted. Each
-    generating model names its own metamers; the observers of the configuration name all.
+    and are no part of its tables. With `anew`, what was made of stimuli that have changed since is deleted; with
+    `retry`, what could not be made is tried again. Each generating model names its own metamers; the observers of the
+    configuration name all.
 
     Raises MetamersError as `run_local` and `recognize` do.
     """
+    for note in study.notes:
+        say(note)
     store = run_local(
         out,
         study.tasks,
@@ -40,6 +44,7 @@ def run_study(
         runner=runner,
         beside=True,
         anew=anew,
+        retry=retry,
         command=command,
         progress=progress,
         on_event=on_event,

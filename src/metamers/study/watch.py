@@ -32,6 +32,11 @@ class Watch:
             self._count(record)
         return self._verdicts.total()
 
+    @property
+    def n_errors(self) -> int:
+        """How many cells could not be made."""
+        return self._verdicts["error"]
+
     def at(self, part: float, what: str) -> None:
         """Part of the next null or batch is done."""
         done, verdicts = self._verdicts.total(), self._verdicts
