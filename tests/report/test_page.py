@@ -313,6 +313,15 @@ def test_run_without_responses_and_null(make_run: MakeRun) -> None:
     assert "No observer was shown these metamers" in page.text and "No null distribution is stored" in page.text
 
 
+def test_answers_that_are_not_scored_are_no_lack_of_observers(make_run: MakeRun) -> None:
+    run = make_run("unscored", models=["m"], stages=["output"], references=3)
+    table = run / "tables" / "responses.csv"
+    pd.read_csv(table, dtype=str).assign(correct="").to_csv(table, index=False)
+    _, page = page_of(run)
+    assert "No answer of an observer to these metamers is scored" in page.text
+    assert "No observer was shown" not in page.text
+
+
 def test_run_of_errors_only(make_run: MakeRun) -> None:
     run = make_run("errors", models=["m"], references=3, null=False, responses=False, verdict=lambda *_: "error")
     _, page = page_of(run)
